@@ -1,0 +1,70 @@
+"""The demo's table: one line a request, printed as it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from icapd.demo.origin import PAGE_MARK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from icapd.demo.client import Seen
+    from icapd.demo.run import Result
+
+_COLUMNS = (
+    ("", 3),
+    ("request", 34),
+    ("what", 40),
+    ("decision", 17),
+    ("rule", 15),
+    ("client saw", 34),
+    ("origin", 9),
+)
+
+
+def header() -> str:
+    """Return the column names and a rule under them."""
+    return _line(name for name, _ in _COLUMNS) + "\n" + _line("─" * width for _, width in _COLUMNS)
+
+
+def row(result: Result) -> str:
+    """One result; the line after a wrong one says how it differs."""
+    decision = result.decision
+    method = "CONNECT " if decision and decision.method == "CONNECT" else ""
+    contacted = f"{result.connections} conn." if result.contacts else "untouched"
+    cells = (
+        "ok" if not result.differences else "NO",
+        result.url,
+        result.case.title,
+        f"{method}{decision.action}" if decision else "(Squid denied)",
+        (decision.rule or "-") if decision else "-",
+        describe(result.seen),
+        contacted,
+    )
+    lines = [_line(cells), *(f"    ✗ {difference}" for difference in result.differences)]
+    return "\n".join(lines)
+
+
+def describe(seen: Seen) -> str:
+    """Say what a user would say of it."""
+    if seen.exit:
+        return f"connection ended (curl: {seen.exit})"
+    if (location := seen.header("Location")) is not None:
+        return f"{seen.status} → {location}"
+    if PAGE_MARK in seen.text:
+        return f"{seen.status} the origin's page"
+    if (error := seen.header("X-Squid-Error")) is not None and "ICAPD" not in error:
+        return f"{seen.status} Squid: {error.split()[0]}"
+    return f"{seen.status} {_title(seen.text)}"
+
+
+def _title(html: str) -> str:
+    """Return the page's title, or nothing."""
+    start = html.lower().find("<title>")
+    return html[start + 7 :].partition("<")[0].strip() if start >= 0 else ""
+
+
+def _line(cells: Iterable[str]) -> str:
+    """Cells at their columns' widths; a longer one pushes the others, it is never cut."""
+    return "  ".join(cell.ljust(width) for cell, (_, width) in zip(cells, _COLUMNS, strict=True)).rstrip()
