@@ -1,0 +1,135 @@
+"""Decide, then answer: the only place where policy and pages meet (scanning joins them here).
+
+Pure: the transaction's facts in, a decision and an answer out; no ICAP framing, socket or clock.
+An answer is UseVirgin, UseAdapted (libecap's names). A CONNECT that is denied goes back as the same
+CONNECT, marked, to a Squid that runs our fragment: Squid denies it and serves our page inside the
+tunnel (facts/squid.md §2). Any other client gets the page as the reply itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from icapd.pages import Pages, page_values
+from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect
+from icapd.transaction import Point
+
+if TYPE_CHECKING:
+    from icapd.http import RequestHead
+    from icapd.transaction import Transaction
+
+# Header names shared with the fragment (squid/): on the adapted CONNECT, and in the ICAP reply head.
+VERDICT = b"X-Icapd-Verdict"
+BUMP = b"X-Icapd-Bump"
+PAGE = b"X-Icapd-Page"
+LOCATION = b"X-Icapd-Location"
+_OURS = b"x-icapd-"
+
+# no-store: a cached page would outlive the rule; RESPMOD must not extend freshness (RFC 3507 §5).
+_PAGE_HEAD = (
+    b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n"
+    b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
+    b"form-action 'none'; frame-ancestors 'none'\r\n%b\r\n"
+)
+_REDIRECT_HEAD = (
+    b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Type: text/plain; charset=us-ascii\r\n"
+    b"Content-Length: %d\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n%b\r\n"
+)
+_CLOSE = b"Connection: close\r\n"  # the tunnel was not opened: what follows on it would not be HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class UseVirgin:
+    """The message goes on as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class UseAdapted:
+    """Another message takes its place.
+
+    `head` ends in its blank line; `body` None means there is none; `is_response` tells what it is.
+    `reply_headers` belong into the reply of the protocol that asked (ICAP), not into the message.
+    """
+
+    head: bytes
+    body: bytes | None
+    is_response: bool
+    reply_headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+Answer = UseVirgin | UseAdapted
+_VIRGIN = UseVirgin()
+
+
+def adapt(
+    tx: Transaction, policy: Policy, pages: Pages, decision_id: str, *, marks_connect: bool
+) -> tuple[Decision, Answer]:
+    """Decide `tx` and give the answer that carries the decision out.
+
+    `marks_connect`: whether the asking Squid runs the fragment that reads our marks.
+    """
+    decision = policy.decide(tx)
+    action = decision.action
+    request = tx.request
+    is_connect = request is not None and tx.point is Point.REQMOD and request.method == "CONNECT"
+    if isinstance(action, Allow | Bypass):
+        if is_connect and marks_connect and request is not None:
+            return decision, _tunnel(tx, request, policy)
+        return decision, _VIRGIN
+    values = page_values(tx=tx, decision=decision, decision_id=decision_id, url=display_url(tx))
+    if isinstance(action, Redirect):
+        location = pages.location(action.template, values).encode("ascii")
+        if is_connect and marks_connect and request is not None:
+            return decision, _marked(request, VERDICT, b"redirect", ((LOCATION, location),))
+        return decision, _redirect(location, tx, close=is_connect)
+    page = pages.block(values)
+    if is_connect and marks_connect and request is not None and isinstance(action, Block):
+        return decision, _marked(request, VERDICT, b"block", ((PAGE, page),))
+    return decision, _blocked(page, tx, close=is_connect)
+
+
+def display_url(tx: Transaction) -> str:
+    """The request's URL for people: normal form, without userinfo; as it came where it has no form."""
+    request = tx.request
+    if request is None:
+        return ""
+    try:
+        return request.url.text
+    except ValueError:
+        scheme, mark, rest = request.target.partition("://")
+        authority, slash, path = rest.partition("/")
+        return scheme + mark + authority.rpartition("@")[2] + slash + path
+
+
+def _tunnel(tx: Transaction, request: RequestHead, policy: Policy) -> Answer:
+    tls = policy.decide_tls(tx)
+    if tls.action == "bump":  # what the fragment does with an unmarked CONNECT
+        return _VIRGIN
+    return _marked(request, BUMP, tls.action.encode("ascii"), ())
+
+
+def _marked(
+    request: RequestHead, name: bytes, value: bytes, reply_headers: tuple[tuple[bytes, bytes], ...]
+) -> UseAdapted:
+    raw = request.raw
+    if _OURS in raw.lower():  # the fragment refuses these from clients; whoever sent them does not decide
+        lines = [line for line in raw[:-4].split(b"\r\n") if not line.lower().startswith(_OURS)]
+        raw = b"\r\n".join(lines) + b"\r\n\r\n"
+    return UseAdapted(raw[:-2] + name + b": " + value + b"\r\n\r\n", None, False, reply_headers)
+
+
+def _blocked(page: bytes, tx: Transaction, *, close: bool) -> UseAdapted:
+    head = _PAGE_HEAD % (len(page), _CLOSE if close else b"")
+    return UseAdapted(head, None if _is_head(tx) else page, True)
+
+
+def _redirect(location: bytes, tx: Transaction, *, close: bool) -> UseAdapted:
+    body = b"Redirected by policy to " + location + b"\n"  # Squid leaks a bodyless reply to a CONNECT
+    head = _REDIRECT_HEAD % (location, len(body), _CLOSE if close else b"")
+    return UseAdapted(head, None if _is_head(tx) else body, True)
+
+
+def _is_head(tx: Transaction) -> bool:
+    return tx.request is not None and tx.request.method == "HEAD"

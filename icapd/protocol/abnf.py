@@ -1,0 +1,43 @@
+"""The grammar of ICAP/1.0, each regular expression under the rule it implements, and the size limits.
+
+Matched with possessive quantifiers, so that no input makes them backtrack.
+Source: RFC 3507 §4.3-§4.5; RFC 2616 §2.2, §3.6.1, §4.2 for what it borrows.
+"""
+
+import re
+
+# Limits in bytes. Whatever a peer announces, no more than this is held for it.
+MAX_LINE = 8 * 1024  # request or status line: Squid's service URIs take 100
+MAX_ICAP_HEAD = 64 * 1024  # Squid's own limit for a reply head
+MAX_HTTP_HEADS = 128 * 1024  # request and response head together, 64 KB each in Squid
+MAX_CHUNK_LINE = 4 * 1024  # chunk-size with extensions
+MAX_TRAILER = 16 * 1024
+MAX_CHUNK = 0x7FFF_FFFF_FFFF_FFFF  # 16 hex digits pass the grammar, this passes the arithmetic
+
+# token = 1*<any CHAR except CTLs or separators>   (RFC 2616 §2.2)
+TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
+
+# message-header = field-name ":" [ field-value ], folded over lines that begin with SP or HT (RFC 2616 §4.2);
+# NUL, bare CR and bare LF are refused everywhere: two readers would disagree where the line ends.
+FIELDS = re.compile(
+    rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+(?:\r\n[ \t][^\x00\r\n]*+)*+)*+"
+)
+
+# Request-Line = Method SP ICAP_URI SP ICAP-Version   (RFC 3507 §4.3.2)
+REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) ICAP/(\d{1,3}+)\.(\d{1,3}+)")
+
+# ICAP_URI = Scheme ":" Net_Path [ "?" Query ]; scheme is icap or icaps in any case   (RFC 3507 §4.2)
+URI = re.compile(rb"(?i:icaps?)://(?:[^/?#@\s]*+@)?([^/?#@\s]++)(/[^?#\s]*+)?(?:\?[^#\s]*+)?")
+
+# Status-Line = ICAP-Version SP Status-Code SP Reason-Phrase   (RFC 3507 §4.3.3)
+STATUS_LINE = re.compile(rb"ICAP/1\.0 (\d{3})(?: ([^\x00\r\n]*+))?")
+
+# encapsulated-entity = name "=" decimal offset   (RFC 3507 §4.4.1); ten digits are enough for any legal offset
+ENTITY = re.compile(rb"[ \t]*(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=(\d{1,10}+)[ \t]*")
+
+# chunk-size [ chunk-extension ]   (RFC 2616 §3.6.1, errata e8); trailing blanks are common and harmless
+CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)[ \t]*+((?:;[^\x00\r\n]*+)?)")
+# chunk-extension = *( ";" chunk-ext-name [ "=" ( token | quoted-string ) ] )
+EXTENSION = re.compile(
+    rb";[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]++)(?:[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*+\"|[!#$%&'*+.^_`|~0-9A-Za-z-]++))?[ \t]*"
+)

@@ -1,0 +1,241 @@
+"""The server's side of a connection: requests in, answers out, one at a time (RFC 3507 §4.1).
+
+States of the request: HEAD → (PREVIEW → AWAITING →) BODY → COMPLETE. The answer may be sent at any
+time after RequestReceived; what then still comes of the body is read and dropped (errata e7).
+When both are done the next request begins.
+
+    event / call              from                 to
+    RequestReceived           HEAD                 PREVIEW | BODY | COMPLETE (no body)
+    PreviewEnded              PREVIEW              AWAITING
+    BodyEnded                 PREVIEW (ieof), BODY COMPLETE
+    send_continue()           AWAITING             BODY
+    end of the answer         AWAITING             COMPLETE (the client holds the rest back)
+    request and answer done   COMPLETE             HEAD
+"""
+
+from __future__ import annotations
+
+import enum
+
+from icapd.protocol.answers import CONTINUE, Answer, Banner
+from icapd.protocol.chunked import ChunkReader, last_chunk
+from icapd.protocol.connection import Connection
+from icapd.protocol.encapsulated import cut_heads
+from icapd.protocol.errors import LocalProtocolError, RemoteProtocolError
+from icapd.protocol.events import BodyEnded, DataReceived, Event, PreviewEnded, RequestReceived
+from icapd.protocol.head import RequestHead, parse_request_head
+
+
+class State(enum.Enum):
+    """How far the request has been read."""
+
+    HEAD = enum.auto()
+    PREVIEW = enum.auto()
+    AWAITING = enum.auto()
+    BODY = enum.auto()
+    COMPLETE = enum.auto()
+
+
+class ServerConnection(Connection):
+    """Events of a client's requests, and the bytes that answer them."""
+
+    __slots__ = ("_answering", "_continued", "_head", "_in_preview", "closing", "request", "state")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.state = State.HEAD
+        self.request: RequestReceived | None = None  # the one being answered
+        self.closing = False  # no request after this one: we said, or will say, Connection: close
+        self._head: RequestHead | None = None  # parsed, its encapsulated heads not all there
+        self._answering: Answer | None = None  # a head was sent, its body is not ended
+        self._continued = False
+        self._in_preview = False  # a 204 or 206 now answers a preview
+
+    def next_event(self) -> Event | None:
+        """Return the next event; None also while an answer is due. Raises RemoteProtocolError."""
+        while True:
+            state = self.state
+            if state is State.HEAD:
+                return self._next_request()
+            if state not in {State.PREVIEW, State.BODY}:
+                return None
+            event = self._next_of_body()
+            if event is None:
+                return None
+            if isinstance(event, BodyEnded):
+                event = self._body_ended(event)
+            if self.request is not None:
+                return event
+            # the answer is complete: the rest of its request is dropped
+            self._step()
+
+    def _next_request(self) -> Event | None:
+        if self.closing:
+            self._at = len(self._buffer)
+            return self._nothing()
+        head = self._head
+        if head is None:
+            end = self._head_end()
+            if end < 0:
+                return self._nothing()
+            head = parse_request_head(self._buffer[self._at : end])
+            self._start = end + 4
+        entities = head.entities
+        start = self._start
+        if not self._has(entities, start):
+            self._head = head
+            return None
+        heads = cut_heads(self._buffer, start, entities)
+        self._at = start + entities[-1][1]
+        self._start = -1
+        self._head = None
+        body: bytes | None = entities[-1][0]
+        self._continued = False
+        if body == b"null-body":
+            body = None
+            self.state = State.COMPLETE
+            # the whole body, none, is in the preview if one was announced (facts/icap.md §1, p-zero-null)
+            self._in_preview = head.headers.get(b"preview") is not None
+        else:
+            self._reader = ChunkReader()
+            self._in_preview = head.preview is not None
+            self.state = State.PREVIEW if self._in_preview else State.BODY
+        self.closing = head.close
+        self.request = RequestReceived(
+            head.line.method,
+            head.line.path,
+            head.headers,
+            heads.get(b"req-hdr"),
+            heads.get(b"res-hdr"),
+            body,
+            head.preview,
+            head.allow,
+            head.close,
+        )
+        return self.request
+
+    def _body_ended(self, event: BodyEnded) -> BodyEnded | PreviewEnded:
+        self._reader = None
+        if self.state is State.PREVIEW and not event.ieof:
+            self.state = State.AWAITING
+            return PreviewEnded()
+        self.state = State.COMPLETE
+        return event
+
+    def end_body_now(self) -> BodyEnded | PreviewEnded:
+        """Take the body as ended without the CRLF that `awaits_trailer` waits for; then close."""
+        reader = self._reader
+        if reader is None:
+            raise LocalProtocolError("no body is being read")
+        event = self._body_ended(reader.end_now())
+        self._at = len(self._buffer)
+        self.closing = True
+        return event
+
+    # -- answers ---------------------------------------------------------------------------------
+
+    def send_continue(self) -> bytes:
+        """Ask for the body past the preview: exactly `100 Continue` and nothing else."""
+        if self.state is not State.AWAITING or self._answering is not None or self.request is None:
+            raise LocalProtocolError("100 Continue answers a preview that ended without ieof, once")
+        self.state = State.BODY
+        self._continued = True
+        self._in_preview = False
+        self._reader = ChunkReader()
+        return CONTINUE
+
+    @property
+    def may_204(self) -> bool:
+        """Whether 204 is legal now: in answer to a preview, or allowed outside one (RFC 3507 §4.6)."""
+        request = self.request
+        return request is not None and (b"204" in request.allow or self._in_preview)
+
+    @property
+    def may_206(self) -> bool:
+        """Whether 206 is legal now: `Allow: 206` in a preview, `Allow: 204, 206` outside."""
+        request = self.request
+        return (
+            request is not None
+            and b"206" in request.allow
+            and (self._in_preview or b"204" in request.allow)
+        )
+
+    def send_unmodified(self, banner: Banner) -> bytes:
+        """Answer 204, the shortest way: the common case of the hot path."""
+        if not self.may_204:
+            raise LocalProtocolError("204 was not allowed")
+        self._finish()
+        return banner.unmodified_close if self.closing else banner.unmodified
+
+    def send_answer(self, answer: Answer, banner: Banner) -> bytes:
+        """Begin an answer, and end it if it has no body or carries it whole.
+
+        A body that is still to come follows by `send_data` and `send_end`.
+        """
+        if self.request is None or self._answering is not None:
+            raise LocalProtocolError("there is no request to answer")
+        if answer.status == 204 and not self.may_204:  # noqa: PLR2004
+            raise LocalProtocolError("204 was not allowed")
+        if answer.status == 206 and not self.may_206:  # noqa: PLR2004
+            raise LocalProtocolError("206 was not allowed")
+        data = answer.render(banner, close=self.closing)
+        if answer.streams:
+            self._answering = answer
+        else:
+            self._finish()
+        return data
+
+    def send_data(self, wire: bytes) -> bytes:
+        """Send a run of chunked coding, of DataReceived.wire or `chunk()`."""
+        if self._answering is None:
+            raise LocalProtocolError("no answer with a body was begun")
+        return wire
+
+    def send_end(self, trailer: bytes = b"", *, original_from: int | None = None) -> bytes:
+        """End the body of the answer."""
+        answer = self._answering
+        if answer is None:
+            raise LocalProtocolError("no answer with a body was begun")
+        if original_from is not None and answer.status != 206:  # noqa: PLR2004
+            raise LocalProtocolError("use-original-body belongs to 206")
+        self._finish()
+        return last_chunk(trailer, original_from=original_from)
+
+    def send_error(self, status: int, banner: Banner, *, extra: bytes = b"") -> bytes:
+        """Answer an ICAP error and close: `closing` is set, nothing is read any more.
+
+        Returns b"" when an answer has begun: all that is left is to cut it, without a last-chunk.
+        """
+        begun = self._answering is not None
+        self.closing = True
+        self._finish()
+        self.state = State.HEAD
+        self._reader = None
+        self._at = len(self._buffer)
+        return b"" if begun else Answer(status, extra=extra).render(banner, close=True)
+
+    def _finish(self) -> None:
+        self._answering = None
+        self.request = None
+        if self.state is State.AWAITING:
+            self.state = State.COMPLETE  # the client never sends what it held back
+        self._step()
+
+    def _step(self) -> None:
+        if self.state is State.COMPLETE and self.request is None:
+            self.state = State.HEAD
+        elif self.state is State.AWAITING and self.request is None:
+            self.state = State.HEAD
+
+    @property
+    def answering(self) -> bool:
+        """Whether an answer has begun whose body is not ended."""
+        return self._answering is not None
+
+    @property
+    def draining(self) -> bool:
+        """Whether the answer is complete and the rest of its request is read only to be dropped."""
+        return self.request is None and self.state in {State.PREVIEW, State.BODY}
+
+
+__all__ = ["DataReceived", "RemoteProtocolError", "ServerConnection", "State"]

@@ -1,0 +1,298 @@
+"""One ICAP connection under Twisted: events to answers, deadlines, backpressure, an orderly end.
+
+The sans-IO ServerConnection knows what may be said; this class knows when to stop waiting.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet.interfaces import IHalfCloseableProtocol, ISSLTransport
+from twisted.internet.protocol import Protocol
+from zope.interface import implementer
+
+from icapd.adaptation import UseAdapted
+from icapd.protocol import (
+    Answer as IcapAnswer,
+    BodyEnded,
+    ConnectionEnded,
+    DataReceived,
+    Event,
+    PreviewEnded,
+    RemoteProtocolError,
+    RequestReceived,
+    ServerConnection,
+)
+from icapd.protocol.server import State
+from icapd.server.sending import DirectSender, TlsSender
+from icapd.server.site import TICK, Site
+
+if TYPE_CHECKING:
+    from twisted.internet.tcp import Server as TcpTransport
+    from twisted.protocols.tls import TLSMemoryBIOProtocol
+    from twisted.python.failure import Failure
+
+_VIA = b"Via: ICAP/1.0 icapd\r\n"  # RFC 3507 §4.4.2: an adapted message names us
+_TRAILER_TICKS = 2  # a body whose last CRLF is missing is taken as ended after a second
+_DRAIN_BYTES = 64 * 1024 * 1024  # of a body nobody needs; past it closing is cheaper than reading
+
+
+class Plan(enum.Enum):
+    """What becomes of the body at hand."""
+
+    NONE = enum.auto()
+    UNMODIFIED = enum.auto()  # 204 when the preview, or the body, has ended
+    ECHO = enum.auto()  # 200 has begun; every run of the body goes back as it comes
+
+
+@implementer(IHalfCloseableProtocol)
+class IcapProtocol(Protocol):
+    """Serves one connection until either side ends it."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.conn = ServerConnection()
+        self.sender: DirectSender | TlsSender
+        self.plan = Plan.NONE
+        self.decision_id = ""
+        self.since = site.tick  # tick of the last progress in the phase at hand
+        self._partial = False  # the phase is a head that has begun and not ended
+        self._lingering = False
+        self._paused = False
+        self._peer_done = False
+
+    # -- Twisted's side --------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """Begin, or refuse when the limit is reached."""
+        transport = self.transport
+        if ISSLTransport.providedBy(transport):
+            self.sender = TlsSender(cast("TLSMemoryBIOProtocol", transport), self._drained)
+        else:
+            self.sender = DirectSender(cast("TcpTransport", transport), self._drained)
+        transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        site = self.site
+        site.connections.add(self)
+        if len(site.connections) > site.config.limits.connections:
+            site.warn("more than {limit} connections: one refused", limit=site.config.limits.connections)
+            self._send_error(503)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take bytes and answer what they complete."""
+        if self._lingering:
+            return
+        self.conn.receive(data)
+        self._advance()
+
+    def readConnectionLost(self) -> None:
+        """The client sends no more; what it asked for is still answered."""
+        self._peer_done = True
+        if self._lingering:
+            self.transport.loseConnection()  # type: ignore[union-attr]
+            return
+        self.conn.receive(b"")
+        self._advance()
+
+    def writeConnectionLost(self) -> None:
+        """Our own half is closed: nothing more to do."""
+
+    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002
+        """Forget the connection; a transaction at hand is dropped with it."""
+        self.site.connections.discard(self)
+        self._lingering = True
+
+    # -- events to answers -----------------------------------------------------------------------
+
+    def _advance(self, first: Event | None = None) -> None:
+        conn = self.conn
+        try:
+            if first is not None:
+                self._take(first)
+            while (event := conn.next_event()) is not None:
+                self._take(event)
+                if self._lingering or self.sender.congested:
+                    break
+        except RemoteProtocolError as error:
+            self._refuse(error)
+        except Exception:  # noqa: BLE001  # whatever it is, it must cost one transaction, not the process
+            self.site.log.failure("decision {id} failed", id=self.decision_id or "(none)")
+            self._send_error(500)
+        if self._lingering:
+            return
+        if conn.state is State.HEAD and conn.unread:
+            if not self._partial:
+                self._partial = True
+                self.since = self.site.tick
+        else:
+            self._partial = False
+            self.since = self.site.tick
+        if conn.closing and conn.state is State.HEAD and not conn.answering:
+            self._linger()
+        else:
+            self._set_paused(self.sender.congested or conn.wants_pause)
+
+    def _take(self, event: Event) -> None:
+        kind = type(event)
+        if kind is RequestReceived:
+            self._request(cast("RequestReceived", event))
+        elif kind is DataReceived:
+            self._data(cast("DataReceived", event))
+        elif kind is BodyEnded:
+            self._body_ended(cast("BodyEnded", event))
+        elif kind is PreviewEnded:
+            self.plan = Plan.NONE  # headers decide: the preview is always enough, and 204 answers it
+            self.sender.write(self.conn.send_unmodified(self.site.banner))
+        elif kind is ConnectionEnded:
+            self._linger()
+
+    def _request(self, icap: RequestReceived) -> None:
+        site = self.site
+        conn = self.conn
+        self.plan = Plan.NONE
+        if site.draining:
+            conn.closing = True
+        service = site.services.get(icap.path)
+        if service is None:
+            self._send_error(404)
+        elif icap.method == b"OPTIONS":
+            self.sender.write(conn.send_answer(service.options, site.banner))
+        elif icap.method != service.method:
+            self._send_error(405)
+        else:
+            self.decision_id = decision_id = site.next_id()
+            answer = site.adapt(icap, service, decision_id)
+            if isinstance(answer, UseAdapted):
+                self.sender.write(conn.send_answer(_adapted(answer, decision_id), site.banner))
+            elif icap.body is None:
+                if conn.may_204:
+                    self.sender.write(conn.send_unmodified(site.banner))
+                else:
+                    self.sender.write(conn.send_answer(_echo(icap), site.banner))
+            elif conn.may_204:
+                self.plan = Plan.UNMODIFIED
+            else:
+                self.plan = Plan.ECHO
+                self.sender.write(conn.send_answer(_echo(icap), site.banner))
+
+    def _data(self, event: DataReceived) -> None:
+        limit = self.site.config.limits.body_bytes
+        if limit and self.conn.body_bytes > limit:
+            raise RemoteProtocolError(413, "the body is larger than limits.body_bytes")
+        if self.plan is Plan.ECHO:
+            self.sender.write(self.conn.send_data(event.wire))
+
+    def _body_ended(self, event: BodyEnded) -> None:
+        if self.plan is Plan.ECHO:
+            self.sender.write(self.conn.send_end(event.trailer))
+        elif self.plan is Plan.UNMODIFIED:
+            self.sender.write(self.conn.send_unmodified(self.site.banner))
+        self.plan = Plan.NONE
+
+    # -- the end ---------------------------------------------------------------------------------
+
+    def _refuse(self, error: RemoteProtocolError) -> None:
+        peer = self.transport.getPeer()  # type: ignore[union-attr]
+        self.site.warn(
+            "refused a request of {peer}: {status} {why}",
+            peer=getattr(peer, "host", "?"),
+            status=error.status,
+            why=str(error),
+        )
+        self._send_error(error.status)
+
+    def _send_error(self, status: int) -> None:
+        data = self.conn.send_error(status, self.site.banner)
+        self.plan = Plan.NONE
+        if data:
+            self.sender.write(data)
+            self._linger()
+        else:  # an answer had begun: cut it, so that nobody takes a part for the whole (facts/icap.md §1)
+            self._lingering = True
+            self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def _linger(self) -> None:
+        """Close our half and read on a while: closing with bytes unread sends RST, which eats the answer."""
+        if self.sender.congested:
+            self.conn.closing = True  # _drained comes back here
+            return
+        self._lingering = True
+        self.since = self.site.tick
+        self._set_paused(False)
+        transport = self.transport
+        if self._peer_done or isinstance(self.sender, TlsSender):
+            transport.loseConnection()  # type: ignore[union-attr]
+        else:
+            cast("TcpTransport", transport).loseWriteConnection()
+
+    def _drained(self) -> None:
+        """The sender holds nothing any more: go on reading."""
+        if not self._lingering:
+            self.since = self.site.tick
+            self._advance()
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused is not self._paused:
+            self._paused = paused
+            transport = cast("TcpTransport", self.transport)
+            if paused:
+                transport.pauseProducing()
+            else:
+                transport.resumeProducing()
+
+    def check_deadline(self) -> None:
+        """Called every TICK: end what has waited too long."""
+        age = (self.site.tick - self.since) * TICK
+        limits = self.site.config.limits
+        if self._lingering:
+            if age > limits.linger:
+                self.transport.abortConnection()  # type: ignore[union-attr]
+        elif self.sender.congested:
+            if self.sender.progressed():
+                self.since = self.site.tick
+            elif age > limits.body:
+                self.transport.abortConnection()  # type: ignore[union-attr]
+        elif self.conn.state is not State.HEAD:
+            self._check_body(age, limits.body)
+        elif self.conn.unread:
+            if age > limits.head:
+                self._refuse(RemoteProtocolError(408, "a head did not end in time"))
+        elif age > limits.idle:
+            self._linger()
+
+    def _check_body(self, age: float, limit: float) -> None:
+        conn = self.conn
+        if conn.awaits_trailer and age >= _TRAILER_TICKS * TICK:
+            self._advance(conn.end_body_now())
+        elif age > limit:
+            self._refuse(RemoteProtocolError(408, "a body did not go on in time"))
+        elif conn.draining and conn.body_bytes > _DRAIN_BYTES:
+            self._linger()
+
+    def close_if_idle(self) -> None:
+        """Drain: close now if nothing is at hand; else after the answer at hand."""
+        conn = self.conn
+        if self._lingering:
+            return
+        if conn.state is State.HEAD and not conn.unread and not conn.answering and not self.sender.congested:
+            self._linger()
+        else:
+            conn.closing = conn.closing or conn.request is not None
+
+
+def _adapted(answer: UseAdapted, decision_id: str) -> IcapAnswer:
+    extra = b"X-Icapd-Decision: %b\r\n" % decision_id.encode("ascii")
+    extra += b"".join([b"%b: %b\r\n" % pair for pair in answer.reply_headers])
+    return IcapAnswer(200, answer.head, b"res" if answer.is_response else b"req", answer.body, extra=extra)
+
+
+def _echo(icap: RequestReceived) -> IcapAnswer:
+    """The virgin message as a 200: what 204 says, for a client that cannot take one."""
+    is_request = icap.method == b"REQMOD"
+    head = icap.request_head if is_request else icap.response_head
+    if head is not None:
+        head = head[:-2] + _VIA + b"\r\n"
+    return IcapAnswer(200, head, b"req" if is_request else b"res", streams=icap.body is not None)
+
+
+

@@ -1,0 +1,92 @@
+"""From an ICAP request to the facts of a transaction.
+
+Only ICAP headers say who asks: the same names inside the HTTP message come from the user and count
+for nothing. Source: facts/squid.md §1 (what Squid sends), facts/icap.md §1 (header conventions).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING
+
+from icapd.http import HeadError, RequestHead, ResponseHead
+from icapd.protocol import RemoteProtocolError
+from icapd.transaction import Client, Point, Transaction
+
+if TYPE_CHECKING:
+    from icapd.http import Headers
+    from icapd.protocol import RequestReceived
+
+FRAGMENT = b"x-icapd-fragment"  # set on every request by a Squid that runs our fragment
+
+
+def transaction_of(icap: RequestReceived, point: Point, now: float) -> Transaction:
+    """Build the transaction of `icap`; `now` is seconds since the epoch.
+
+    Raises RemoteProtocolError(400) when a REQMOD's request line is none. A RESPMOD's response head
+    that is none (one known client sends a request line there) is an unknown fact instead.
+    """
+    request = response = None
+    if icap.request_head is not None:
+        try:
+            request = RequestHead(icap.request_head)
+        except HeadError as error:
+            if point is Point.REQMOD:
+                raise RemoteProtocolError(400, str(error)) from None
+    if icap.response_head is not None:
+        try:
+            response = ResponseHead(icap.response_head)
+        except HeadError:
+            response = None
+    headers = icap.headers
+    return Transaction(
+        point,
+        _client(headers),
+        request,
+        response,
+        _known(headers, b"x-sni"),
+        None,
+        _port(headers, b"x-proxy-port"),
+        now,
+    )
+
+
+def _client(headers: Headers) -> Client:
+    address = _known(headers, b"x-client-ip")
+    return Client(address, _user(headers), None, _port(headers, b"x-client-port"))
+
+
+def _user(headers: Headers) -> str | None:
+    """The user's name: X-Client-Username, or X-Authenticated-User as a base64 URI (`Local://name`).
+
+    Our fragment has Squid encode the name in base64; other clients send it as it is.
+    """
+    value = headers.get(b"x-client-username")
+    if value:
+        if FRAGMENT in headers:
+            value = _base64(value)
+        return value.decode("utf-8", "replace") if value and value != b"-" else None
+    value = headers.get(b"x-authenticated-user")
+    if not value:
+        return None
+    text = (_base64(value) or value).decode("utf-8", "replace")
+    return text.partition("://")[2] or text
+
+
+def _base64(value: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _known(headers: Headers, name: bytes) -> str | None:
+    """The value of `name`; Squid writes what it does not know as `-`."""
+    value = headers.get(name)
+    return None if not value or value == b"-" else value.decode("latin-1")
+
+
+def _port(headers: Headers, name: bytes) -> int | None:
+    value = headers.get(name)
+    return int(value) if value and value.isdigit() and len(value) < 6 else None  # noqa: PLR2004

@@ -1,0 +1,159 @@
+"""`icapd serve`: bind, say so, serve, drain.
+
+Everything that can fail fails before the first connection is accepted: one line, exit status 1 or 2.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from twisted.internet import error, reactor as _reactor, task
+from twisted.internet.protocol import Factory
+from twisted.logger import FileLogObserver, Logger, LogEvent, formatEvent, globalLogBeginner
+
+from icapd.errors import IcapdError
+from icapd.events import DecisionLog
+from icapd.pages import Pages
+from icapd.policy import load_policy
+from icapd.server.connection import IcapProtocol
+from icapd.server.site import TICK, Generation, Site
+from icapd.server.tls import server_context
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IAddress, IListeningPort
+    from twisted.internet.protocol import Protocol
+
+    from icapd.config import Config, Listen
+
+_BACKLOG = 1024
+_log = Logger(namespace="icapd")
+
+
+class IcapFactory(Factory):
+    """Makes a connection's protocol, for peers that may connect at all."""
+
+    noisy = False
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._networks = tuple(ipaddress.ip_network(text) for text in site.config.peers)
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Return the protocol of a connection from `addr`, None to close it at once."""
+        host = ipaddress.ip_address(getattr(addr, "host", "::"))
+        mapped = getattr(host, "ipv4_mapped", None)
+        if not any((mapped or host) in network for network in self._networks):
+            self.site.warn("{host} is not in `peers`: connection refused", host=str(host))
+            return None
+        return IcapProtocol(self.site)
+
+
+def load_generation(config: Config) -> Generation:
+    """Load policy and pages. Raises ConfigErrors; nothing is half-loaded."""
+    policy = load_policy(config.policy)
+    pages = Pages.load(config.page)
+    return Generation(policy, pages, b"icapd-" + policy.digest.encode("ascii"))
+
+
+def run(config: Config) -> int:
+    """Serve until SIGTERM or SIGINT; a second signal ends at once. Returns the exit status.
+
+    Raises IcapdError when a port cannot be bound or a file cannot be opened.
+    """
+    generation = load_generation(config)
+    decisions = DecisionLog(_open_log(config))
+    _begin_logging(sys.stderr)
+    site = Site(config, generation, decisions)
+    factory = IcapFactory(site)
+    ports = [_listen(listen, config, factory) for listen in config.listen]
+    names = ", ".join(
+        f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"  # type: ignore[attr-defined]
+        for listen, port in zip(config.listen, ports, strict=True)
+    )
+    ticks = task.LoopingCall(site.on_tick)
+    ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
+    drain = _Drain(site, ports)
+    signal.signal(signal.SIGTERM, drain.signalled)
+    signal.signal(signal.SIGINT, drain.signalled)
+    _reactor.callWhenRunning(lambda: print(f"icapd: ready on {names}", file=sys.stderr, flush=True))
+    _reactor.run(installSignalHandlers=False)
+    decisions.flush()
+    return 0
+
+
+class _Drain:
+    """SIGTERM: no new connections, idle ones closed, those at hand finished or cut after limits.drain."""
+
+    def __init__(self, site: Site, ports: list[IListeningPort]) -> None:
+        self._site = site
+        self._ports = ports
+        self._polls = 0
+
+    def signalled(self, *_: object) -> None:
+        _reactor.callFromThread(self._begin)
+
+    def _begin(self) -> None:
+        if self._site.draining:
+            _reactor.stop()
+            return
+        self._site.draining = True
+        for port in self._ports:
+            port.stopListening()
+        for connection in tuple(self._site.connections):
+            connection.close_if_idle()
+        self._poll()
+
+    def _poll(self) -> None:
+        open_now = len(self._site.connections)
+        limit = self._site.config.limits.drain
+        if not open_now or self._polls * 0.1 >= limit:
+            if open_now:
+                _log.warn("{count} connections were cut after {limit} s of draining", count=open_now, limit=limit)
+            _reactor.stop()
+            return
+        self._polls += 1
+        _reactor.callLater(0.1, self._poll)
+
+
+def _listen(listen: Listen, config: Config, factory: IcapFactory) -> IListeningPort:
+    try:
+        if listen.scheme == "icaps":
+            return _reactor.listenSSL(
+                listen.port, factory, server_context(config), backlog=_BACKLOG, interface=listen.host
+            )
+        return _reactor.listenTCP(listen.port, factory, backlog=_BACKLOG, interface=listen.host)
+    except error.CannotListenError as failure:
+        reason = failure.socketError
+        why = reason.strerror if isinstance(reason, OSError) and reason.strerror else str(reason)
+        raise IcapdError(f"cannot listen on {listen.text}: {why}") from None
+
+
+def _open_log(config: Config) -> int:
+    if config.decisions is None:
+        return sys.stdout.fileno()
+    try:
+        return os.open(config.decisions, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    except OSError as failure:
+        raise IcapdError(f"cannot open the decision log {config.decisions}: {failure.strerror}") from None
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _begin_logging(stream: TextIO) -> None:
+    def line(event: LogEvent) -> str | None:
+        text = formatEvent(event)
+        failure = event.get("log_failure")
+        if failure is not None:
+            text += "\n" + failure.getTraceback()
+        level = event["log_level"].name
+        if not text or level == "debug" or (level == "info" and event["log_namespace"] != "icapd"):
+            return None
+        return "".join(f"icapd: {level}: {part}\n" for part in text.splitlines())
+
+    globalLogBeginner.beginLoggingTo([FileLogObserver(stream, line)], redirectStandardIO=False)

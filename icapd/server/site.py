@@ -1,0 +1,113 @@
+"""What all connections share: the policy at hand, services, limits, the clock's ticks, the log.
+
+A policy, its pages and its ISTag are one value, `Generation`, replaced as a whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import itertools
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from icapd.adaptation import Answer, UseVirgin, adapt, display_url
+from icapd.events import decision_line
+from icapd.protocol import Banner
+from icapd.server.facts import FRAGMENT, transaction_of
+from icapd.server.services import Service, services
+
+if TYPE_CHECKING:
+    from icapd.config import Config
+    from icapd.events import DecisionLog
+    from icapd.pages import Pages
+    from icapd.policy import Policy
+    from icapd.protocol import RequestReceived
+    from icapd.server.connection import IcapProtocol
+
+TICK = 0.5  # seconds; deadlines are counted in ticks, so that the hot path reads an int, not a clock
+
+_MAX_WARNINGS = 20  # a second: a hostile peer must not fill the journal
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One loaded policy with its pages; `istag` changes exactly when the policy does."""
+
+    policy: Policy
+    pages: Pages
+    istag: bytes
+
+
+class Site:
+    """Shared by all connections of the process."""
+
+    log = Logger(namespace="icapd")
+
+    def __init__(self, config: Config, generation: Generation, decisions: DecisionLog) -> None:
+        self.config = config
+        self.generation = generation
+        self.decisions = decisions
+        self.services: dict[bytes, Service] = services(config)
+        self.connections: set[IcapProtocol] = set()
+        self.draining = False
+        self.tick = 0
+        self.banner = self._banner()
+        self._warnings = 0
+        self._suppressed = 0
+        # ids are unique over restarts by their random part, and short enough to read out to a help desk
+        self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
+        self._ids = itertools.count(1)
+
+    def next_id(self) -> str:
+        """Return a new decision id: `k3v7q2xa-1f`."""
+        return f"{self._id_prefix}{next(self._ids):x}"
+
+    def replace(self, generation: Generation) -> None:
+        """Adopt another policy: one reference, so that each transaction sees one generation."""
+        self.generation = generation
+        self.banner = self._banner()
+
+    def _banner(self) -> Banner:
+        date = email.utils.formatdate(usegmt=True).encode("ascii")
+        return Banner(date=date, istag=self.generation.istag)
+
+    def on_tick(self) -> None:
+        """Once a TICK: a new Date, deadlines, what the log has gathered."""
+        self.tick += 1
+        self.banner = self._banner()
+        self.decisions.flush()
+        if self._suppressed:
+            self.log.warn("{count} more warnings were not shown", count=self._suppressed)
+        self._warnings = self._suppressed = 0
+        for connection in tuple(self.connections):
+            connection.check_deadline()
+
+    def adapt(self, icap: RequestReceived, service: Service, decision_id: str) -> Answer:
+        """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head."""
+        generation = self.generation
+        tx = transaction_of(icap, service.point, time.time())  # noqa: TID251  # the server's clock
+        decision, answer = adapt(
+            tx,
+            generation.policy,
+            generation.pages,
+            decision_id,
+            marks_connect=FRAGMENT in icap.headers,
+        )
+        status = 204 if type(answer) is UseVirgin else 200
+        self.decisions.append(
+            decision_line(tx, decision, decision_id=decision_id, url=display_url(tx), status=status)
+        )
+        return answer
+
+    def warn(self, text: str, **fields: object) -> None:
+        """Log a warning that a peer can cause: at most _MAX_WARNINGS a tick, the rest counted."""
+        if self._warnings < _MAX_WARNINGS:
+            self._warnings += 1
+            self.log.warn(text, **fields)
+        else:
+            self._suppressed += 1
