@@ -38,7 +38,9 @@ class _Commands(click.Group):
 
 
 @click.command(
-    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+    cls=_Commands,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(icapd.__version__, prog_name="icapd", message="%(prog)s %(version)s")
 def _root() -> None:
