@@ -19,6 +19,7 @@ TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 
 # message-header = field-name ":" [ field-value ], folded over lines that begin with SP or HT (RFC 2616 §4.2);
 # NUL, bare CR and bare LF are refused everywhere: two readers would disagree where the line ends.
+FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+")
 FIELDS = re.compile(
     rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+(?:\r\n[ \t][^\x00\r\n]*+)*+)*+"
 )

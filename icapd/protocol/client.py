@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from icapd.protocol.chunked import ChunkReader, chunk, last_chunk
 from icapd.protocol.connection import Connection
-from icapd.protocol.encapsulated import cut_heads
+from icapd.protocol.encapsulated import cut_head
 from icapd.protocol.errors import LocalProtocolError, RemoteProtocolError
 from icapd.protocol.events import BodyEnded, ContinueReceived, Event, ResponseReceived
 from icapd.protocol.head import parse_response_head
@@ -99,16 +99,22 @@ class ClientConnection(Connection):
         if head.status == 100:  # noqa: PLR2004
             self._at = end + 4
             return ContinueReceived()
-        if not self._has(head.entities, end + 4):
+        layout = head.layout
+        begin = end + 4
+        if not self._has(layout.size, begin):
             self._at = start
             return None
-        heads = cut_heads(self._buffer, end + 4, head.entities)
-        self._at = end + 4 + head.entities[-1][1]
-        body: bytes | None = head.entities[-1][0]
-        if body == b"null-body":
-            body = self._request = None
+        middle = begin + layout.request_end
+        self._at = begin + layout.size
+        if layout.body is None:
+            self._request = None
         else:
             self._reader = ChunkReader()
         return ResponseReceived(
-            head.status, head.reason, head.headers, heads.get(b"req-hdr"), heads.get(b"res-hdr"), body
+            head.status,
+            head.reason,
+            head.fields,
+            cut_head(self._buffer, begin, middle) if layout.request_end else None,
+            cut_head(self._buffer, middle, self._at) if layout.has_response else None,
+            layout.body,
         )

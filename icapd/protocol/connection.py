@@ -7,15 +7,10 @@ Nothing here knows a socket, a clock or a policy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from icapd.protocol.abnf import MAX_HTTP_HEADS, MAX_ICAP_HEAD
 from icapd.protocol.chunked import ChunkReader
 from icapd.protocol.errors import RemoteProtocolError
 from icapd.protocol.events import BodyEnded, ConnectionEnded, DataReceived, Event
-
-if TYPE_CHECKING:
-    from icapd.protocol.encapsulated import Entities
 
 # A peer that sends ahead of its turn is read no further than this; the socket's buffer holds the rest.
 MAX_UNREAD = MAX_ICAP_HEAD + MAX_HTTP_HEADS
@@ -88,9 +83,9 @@ class Connection:
             raise RemoteProtocolError(400, "the connection ended inside a head")
         return end
 
-    def _has(self, entities: Entities, start: int) -> bool:
-        """Whether all encapsulated heads, which begin at `start`, have come. Raises if they never will."""
-        if len(self._buffer) - start >= entities[-1][1]:
+    def _has(self, size: int, start: int) -> bool:
+        """Whether all encapsulated heads, `size` bytes from `start`, have come. Raises if they never will."""
+        if len(self._buffer) - start >= size:
             return True
         if self._eof:
             raise RemoteProtocolError(400, "the connection ended inside an encapsulated head")

@@ -6,27 +6,45 @@ is the length of the heads; everything is refused that would let two readers cut
 
 from __future__ import annotations
 
+import functools
+from dataclasses import dataclass
+
 from icapd.protocol.abnf import ENTITY, MAX_HTTP_HEADS
 from icapd.protocol.errors import RemoteProtocolError
 
-BODIES = frozenset({b"req-body", b"res-body", b"opt-body", b"null-body"})
+_BODIES = frozenset({b"req-body", b"res-body", b"opt-body", b"null-body"})
 
-# Legal orders of entities in a request, by method (RFC 3507 §4.4.1). A REQMOD without a request head
-# leaves nothing to decide on: 418 Bad Composition (errata e5) says just that.
+# Legal entities of a request, by method (RFC 3507 §4.4.1): heads, bodies.
 _REQUEST_FORMS = {
-    b"REQMOD": ({b"req-hdr"}, {b"req-body", b"null-body"}),
-    b"RESPMOD": ({b"req-hdr", b"res-hdr"}, {b"res-body", b"null-body"}),
-    b"OPTIONS": (set(), {b"opt-body", b"null-body"}),
+    b"REQMOD": (frozenset({b"req-hdr"}), frozenset({b"req-body", b"null-body"})),
+    b"RESPMOD": (frozenset({b"req-hdr", b"res-hdr"}), frozenset({b"res-body", b"null-body"})),
+    b"OPTIONS": (frozenset(), frozenset({b"opt-body", b"null-body"})),
 }
 
-Entities = tuple[tuple[bytes, int], ...]
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How the encapsulated part is cut: offsets in bytes from the end of the ICAP head.
+
+    `request_end`: the request head is [0:request_end], none if 0. `size`: length of all heads; the
+    response head is [request_end:size] if `has_response`. `body`: the body's entity, None for null-body.
+    """
+
+    request_end: int
+    has_response: bool
+    size: int
+    body: bytes | None
 
 
-def parse_encapsulated(value: bytes) -> Entities:
+NOTHING = Layout(0, False, 0, None)  # no Encapsulated: nothing encapsulated, no body (errata e1)
+
+
+def parse_encapsulated(value: bytes) -> tuple[tuple[bytes, int], ...]:
     """Parse an Encapsulated value: b"req-hdr=0, null-body=170" to ((b"req-hdr", 0), (b"null-body", 170)).
 
-    Offsets are bytes from the end of the ICAP head, the first is 0 and none falls; the last entity
-    is a body. Raises RemoteProtocolError(400), (413) for more heads than MAX_HTTP_HEADS.
+    Offsets are bytes from the end of the ICAP head, the first is 0 and each is larger than the one
+    before; the last entity is the one body. Raises RemoteProtocolError(400), (413) for more heads
+    than MAX_HTTP_HEADS.
     """
     entities: list[tuple[bytes, int]] = []
     for item in value.split(b","):
@@ -36,7 +54,7 @@ def parse_encapsulated(value: bytes) -> Entities:
         entities.append((match[1], int(match[2])))
     names = [name for name, _ in entities]
     offsets = [offset for _, offset in entities]
-    if len(set(names)) != len(names) or names[-1] not in BODIES or BODIES & set(names[:-1]):
+    if len(set(names)) != len(names) or names[-1] not in _BODIES or _BODIES & set(names[:-1]):
         raise RemoteProtocolError(400, "Encapsulated does not end in its one body entity")
     if names[:-1] == [b"res-hdr", b"req-hdr"]:
         raise RemoteProtocolError(400, "Encapsulated lists its entities in the wrong order")
@@ -47,29 +65,46 @@ def parse_encapsulated(value: bytes) -> Entities:
     return tuple(entities)
 
 
-def check_request(method: bytes, entities: Entities) -> None:
-    """Refuse entities that `method` cannot carry: RemoteProtocolError(400) or (418)."""
+def _layout(entities: tuple[tuple[bytes, int], ...]) -> Layout:
+    offsets = dict(entities)
+    body, size = entities[-1]
+    has_response = b"res-hdr" in offsets
+    request_end = 0
+    if b"req-hdr" in offsets:
+        request_end = offsets[b"res-hdr"] if has_response else size
+    return Layout(request_end, has_response, size, None if body == b"null-body" else body)
+
+
+@functools.lru_cache(maxsize=4096)  # offsets are short numbers: most values come again
+def request_layout(method: bytes, value: bytes) -> Layout:
+    """Parse the Encapsulated of a request. Raises RemoteProtocolError(400), (413), (418)."""
+    entities = parse_encapsulated(value)
     heads, bodies = _REQUEST_FORMS[method]
     names = [name for name, _ in entities]
-    if not set(names[:-1]) <= heads or names[-1] not in bodies:
+    if not heads.issuperset(names[:-1]) or names[-1] not in bodies:
         raise RemoteProtocolError(400, f"{method.decode()} does not carry these entities")
     if (method == b"REQMOD" and len(names) == 1) or (method == b"RESPMOD" and names == [b"null-body"]):
+        # nothing to decide on: Bad Composition (errata e5) says just that
         raise RemoteProtocolError(418, f"{method.decode()} encapsulates no message")
+    return _layout(entities)
 
 
-def cut_heads(data: bytes, start: int, entities: Entities) -> dict[bytes, bytes]:
-    """Cut the encapsulated heads out of `data`, whose first head begins at `start`.
+@functools.lru_cache(maxsize=256)
+def response_layout(value: bytes) -> Layout:
+    """Parse the Encapsulated of a response. Raises RemoteProtocolError(400), (413)."""
+    return _layout(parse_encapsulated(value))
 
-    Each must hold its only blank line at its very end: a head that ends elsewhere than its offset
+
+def cut_head(data: bytes, start: int, end: int) -> bytes:
+    """Cut one encapsulated head out of `data`.
+
+    It must hold its only blank line at its very end: a head that ends elsewhere than its offset
     says would make the rest the next request (smuggling). Raises RemoteProtocolError(400).
     """
-    heads = {}
-    for (name, offset), (_, following) in zip(entities, entities[1:], strict=False):
-        head = data[start + offset : start + following]
-        if head.find(b"\r\n\r\n") != len(head) - 4:
-            raise RemoteProtocolError(400, f"{name.decode()} does not end where its offset says")
-        bare = head.replace(b"\r\n", b"")
-        if b"\n" in bare or b"\r" in bare or b"\0" in bare:
-            raise RemoteProtocolError(400, f"{name.decode()} holds a NUL, bare CR or bare LF")
-        heads[name] = head
-    return heads
+    head = data[start:end]
+    if head.find(b"\r\n\r\n") != end - start - 4:
+        raise RemoteProtocolError(400, "an encapsulated head does not end where its offset says")
+    bare = head.replace(b"\r\n", b"")
+    if b"\n" in bare or b"\r" in bare or b"\0" in bare:
+        raise RemoteProtocolError(400, "an encapsulated head holds a NUL, bare CR or bare LF")
+    return head

@@ -8,35 +8,24 @@ after `send_continue`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from icapd.http import Headers
-
-
 @dataclass(slots=True, eq=False)
 class RequestReceived:
     """An ICAP request with all its encapsulated heads.
 
     `method` is b"OPTIONS", b"REQMOD" or b"RESPMOD" for a legal one; `path` is the service's, without the query.
-    `body` is the entity of the body (b"req-body", b"res-body", b"opt-body") or None.
-    `preview` is the announced preview in bytes, None where there is no preview or no body.
+    `headers` maps lower-case names to values. `body` is the entity of the body (b"req-body", b"res-body", b"opt-body") or None.
+    `preview` is the announced preview in bytes, None where there is none.
     """
 
     method: bytes
     path: bytes
-    headers: Headers
+    headers: dict[bytes, bytes]
     request_head: bytes | None
     response_head: bytes | None
     body: bytes | None
     preview: int | None
     allow: frozenset[bytes]
     close: bool
-
-    @property
-    def may_204_outside_preview(self) -> bool:
-        """Whether 204 is legal without a preview: `Allow: 204` (RFC 3507 §4.6)."""
-        return b"204" in self.allow
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +34,7 @@ class ResponseReceived:
 
     status: int
     reason: str
-    headers: Headers
+    headers: dict[bytes, bytes]
     request_head: bytes | None
     response_head: bytes | None
     body: bytes | None

@@ -1,7 +1,7 @@
-"""ICAP heads: the request line or status line with its fields, checked once, looked up lazily.
+"""ICAP heads: the request line or status line with its fields, checked line by line.
 
-Source: RFC 3507 §4.3; the checks are those of facts on known attacks: duplicate Encapsulated,
-NUL, bare CR or LF, a line without a colon, a name with blanks before its colon.
+A Squid repeats nine of ten lines in every request, so a line that was checked once is known: the
+caches are small, bounded in number and in length of what they keep. Source: RFC 3507 §4.3.
 """
 
 from __future__ import annotations
@@ -9,14 +9,18 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from icapd.http import Headers
-from icapd.protocol.abnf import FIELDS, MAX_LINE, REQUEST_LINE, STATUS_LINE, URI
-from icapd.protocol.encapsulated import Entities, check_request, parse_encapsulated
+from icapd.protocol.abnf import FIELD, MAX_LINE, REQUEST_LINE, STATUS_LINE, URI
+from icapd.protocol.encapsulated import NOTHING, Layout, request_layout, response_layout
 from icapd.protocol.errors import RemoteProtocolError
+from icapd.protocol.events import RequestReceived
 
 METHODS = frozenset({b"OPTIONS", b"REQMOD", b"RESPMOD"})
 _NO_TOKENS: frozenset[bytes] = frozenset()
-_NO_ENTITIES: Entities = ((b"null-body", 0),)
+
+# Lines seen and found good, to (lower-case name, stripped value). 4096 lines of 200 bytes are 1 MB at most.
+_KNOWN_LINES: dict[bytes, tuple[bytes, bytes]] = {}
+_MAX_KNOWN_LINES = 4096
+_MAX_KNOWN_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,10 @@ def parse_request_line(line: bytes) -> RequestLine:
 
     Raises RemoteProtocolError: 400 for its syntax, 505 for another version, 501 for another method.
     """
+    if len(line) > MAX_LINE:
+        raise RemoteProtocolError(400, "the request line is longer than the limit")
     match = REQUEST_LINE.fullmatch(line)
-    if match is None or len(line) > MAX_LINE:
+    if match is None:
         raise RemoteProtocolError(400, "the request line is not 'METHOD icap://host/service ICAP/1.0'")
     if (match[3], match[4]) != (b"1", b"0"):
         raise RemoteProtocolError(505, "only ICAP/1.0 is spoken here")
@@ -52,70 +58,80 @@ def tokens(value: bytes) -> frozenset[bytes]:
     return frozenset(item.strip().lower() for item in value.split(b",") if item.strip())
 
 
-def check_fields(head: bytes, at: int) -> None:
-    """Refuse fields that are not 'name: value' lines: RemoteProtocolError(400). `at` is the first CRLF."""
-    if FIELDS.fullmatch(head, at) is None:
-        raise RemoteProtocolError(400, "a header line is not 'name: value', or holds a NUL, bare CR or bare LF")
+def parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
+    """Map lower-case names to values; fields of one name are joined by b", " (RFC 2616 §4.2).
+
+    Two X-Client-IP thus become no address, and two Encapsulated no legal list, rather than a choice
+    between them. Raises RemoteProtocolError(400) for a line that is not 'name: value'.
+    """
+    fields: dict[bytes, bytes] = {}
+    known = _KNOWN_LINES
+    last = b""
+    for line in lines:
+        pair = known.get(line)
+        if pair is None:
+            if line[:1] in {b" ", b"\t"} and last and FIELD.fullmatch(b"x:" + line):
+                fields[last] += b" " + line.strip()  # folding, RFC 2616 §4.2
+                continue
+            pair = _parse_field(line)
+        last = pair[0]
+        if last in fields:
+            fields[last] += b", " + pair[1]
+        else:
+            fields[last] = pair[1]
+    return fields
 
 
-def entities_of(headers: Headers) -> Entities | None:
-    """Parse the one Encapsulated of `headers`, None where there is none; two are refused (400)."""
-    values = headers.get_all(b"encapsulated")
-    if not values:
-        return None
-    if len(values) > 1:
-        raise RemoteProtocolError(400, "more than one Encapsulated")
-    return parse_encapsulated(values[0])
+def _parse_field(line: bytes) -> tuple[bytes, bytes]:
+    if FIELD.fullmatch(line) is None:
+        raise RemoteProtocolError(
+            400, "a header line is not 'name: value', or holds a NUL, bare CR or bare LF"
+        )
+    name, _, value = line.partition(b":")
+    pair = (name.lower(), value.strip())
+    if len(line) <= _MAX_KNOWN_LENGTH:
+        if len(_KNOWN_LINES) >= _MAX_KNOWN_LINES:
+            _KNOWN_LINES.clear()
+        _KNOWN_LINES[line] = pair
+    return pair
 
 
-@dataclass(slots=True, eq=False)
-class RequestHead:
-    """An ICAP request head before its encapsulated heads have come."""
-
-    line: RequestLine
-    headers: Headers
-    entities: Entities
-    preview: int | None
-    allow: frozenset[bytes]
-    close: bool
-
-
-def parse_request_head(head: bytes) -> RequestHead:
-    """Parse an ICAP request head, `head` without its blank line.
+def parse_request_head(head: bytes) -> tuple[RequestReceived, Layout]:
+    """Parse an ICAP request head, `head` without its blank line; the encapsulated heads are still None.
 
     Raises RemoteProtocolError with the status that answers it.
     """
-    end = head.find(b"\r\n")
-    if end < 0:
-        end = len(head)
-    line = parse_request_line(head[:end])
-    check_fields(head, end)
-    headers = Headers(head[end:])
+    lines = head.split(b"\r\n")
+    line = parse_request_line(lines[0])
     method = line.method
-    entities = entities_of(headers)
-    if entities is None:
-        if method != b"OPTIONS":  # errata e1: no Encapsulated, no body; and so nothing to adapt
+    del lines[0]
+    fields = parse_fields(lines)
+    encapsulated = fields.get(b"encapsulated")
+    if method != b"OPTIONS":
+        if b"host" not in fields:
+            raise RemoteProtocolError(400, "Host is required")
+        if encapsulated is None:  # errata e1: no Encapsulated, no body; and so nothing to adapt
             raise RemoteProtocolError(400, "REQMOD and RESPMOD need an Encapsulated header")
-        entities = _NO_ENTITIES
-    if method != b"OPTIONS" and headers.get(b"host") is None:
-        raise RemoteProtocolError(400, "Host is required")
-    check_request(method, entities)
-    allow = headers.get(b"allow")
-    connection = headers.get(b"connection")
-    return RequestHead(
-        line,
-        headers,
-        entities,
-        _preview(headers) if entities[-1][0] != b"null-body" else None,
+    layout = NOTHING if encapsulated is None else request_layout(method, encapsulated)
+    allow = fields.get(b"allow")
+    connection = fields.get(b"connection")
+    request = RequestReceived(
+        method,
+        line.path,
+        fields,
+        None,
+        None,
+        layout.body,
+        None,
         _NO_TOKENS if allow is None else tokens(allow),
         connection is not None and b"close" in tokens(connection),
     )
+    if b"preview" in fields:
+        request.preview = _preview(fields[b"preview"])
+    return request, layout
 
 
-def _preview(headers: Headers) -> int | None:
-    value = headers.get(b"preview")
-    if value is None:
-        return None
+def _preview(value: bytes) -> int:
     if not value.isdigit() or len(value) > 10:  # noqa: PLR2004  # bytes.isdigit is ASCII only
         raise RemoteProtocolError(400, "Preview is not a decimal number")
     return int(value)
@@ -127,23 +143,24 @@ class ResponseHead:
 
     status: int
     reason: str
-    headers: Headers
-    entities: Entities
+    fields: dict[bytes, bytes]
+    layout: Layout
 
 
 def parse_response_head(head: bytes) -> ResponseHead:
-    """Parse an ICAP response head, `head` without its blank line. Raises RemoteProtocolError(502)."""
-    end = head.find(b"\r\n")
-    if end < 0:
-        end = len(head)
-    match = STATUS_LINE.fullmatch(head[:end])
-    if match is None or end > MAX_LINE:
+    """Parse an ICAP response head, `head` without its blank line.
+
+    Raises RemoteProtocolError: 502 for its status line, 400 for the rest.
+    """
+    first, *lines = head.split(b"\r\n")
+    match = STATUS_LINE.fullmatch(first)
+    if match is None or len(first) > MAX_LINE:
         raise RemoteProtocolError(502, "the answer does not begin with an ICAP/1.0 status line")
-    check_fields(head, end)
-    headers = Headers(head[end:])
+    fields = parse_fields(lines)
+    encapsulated = fields.get(b"encapsulated")
     return ResponseHead(
         int(match[1]),
         (match[2] or b"").decode("latin-1"),
-        headers,
-        entities_of(headers) or _NO_ENTITIES,
+        fields,
+        NOTHING if encapsulated is None else response_layout(encapsulated),
     )

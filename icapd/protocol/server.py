@@ -20,10 +20,10 @@ import enum
 from icapd.protocol.answers import CONTINUE, Answer, Banner
 from icapd.protocol.chunked import ChunkReader, last_chunk
 from icapd.protocol.connection import Connection
-from icapd.protocol.encapsulated import cut_heads
-from icapd.protocol.errors import LocalProtocolError, RemoteProtocolError
-from icapd.protocol.events import BodyEnded, DataReceived, Event, PreviewEnded, RequestReceived
-from icapd.protocol.head import RequestHead, parse_request_head
+from icapd.protocol.encapsulated import Layout, cut_head
+from icapd.protocol.errors import LocalProtocolError
+from icapd.protocol.events import BodyEnded, Event, PreviewEnded, RequestReceived
+from icapd.protocol.head import parse_request_head
 
 
 class State(enum.Enum):
@@ -39,16 +39,15 @@ class State(enum.Enum):
 class ServerConnection(Connection):
     """Events of a client's requests, and the bytes that answer them."""
 
-    __slots__ = ("_answering", "_continued", "_head", "_in_preview", "closing", "request", "state")
+    __slots__ = ("_answering", "_in_preview", "_pending", "closing", "request", "state")
 
     def __init__(self) -> None:
         super().__init__()
         self.state = State.HEAD
         self.request: RequestReceived | None = None  # the one being answered
         self.closing = False  # no request after this one: we said, or will say, Connection: close
-        self._head: RequestHead | None = None  # parsed, its encapsulated heads not all there
+        self._pending: tuple[RequestReceived, Layout] | None = None  # parsed, its heads not all there
         self._answering: Answer | None = None  # a head was sent, its body is not ended
-        self._continued = False
         self._in_preview = False  # a 204 or 206 now answers a preview
 
     def next_event(self) -> Event | None:
@@ -57,7 +56,7 @@ class ServerConnection(Connection):
             state = self.state
             if state is State.HEAD:
                 return self._next_request()
-            if state not in {State.PREVIEW, State.BODY}:
+            if state is not State.PREVIEW and state is not State.BODY:
                 return None
             event = self._next_of_body()
             if event is None:
@@ -73,46 +72,37 @@ class ServerConnection(Connection):
         if self.closing:
             self._at = len(self._buffer)
             return self._nothing()
-        head = self._head
-        if head is None:
+        if self._pending is None:
             end = self._head_end()
             if end < 0:
                 return self._nothing()
-            head = parse_request_head(self._buffer[self._at : end])
+            request, layout = parse_request_head(self._buffer[self._at : end])
             self._start = end + 4
-        entities = head.entities
+        else:
+            request, layout = self._pending
         start = self._start
-        if not self._has(entities, start):
-            self._head = head
+        size = layout.size
+        if not self._has(size, start):
+            self._pending = (request, layout)
             return None
-        heads = cut_heads(self._buffer, start, entities)
-        self._at = start + entities[-1][1]
+        self._pending = None
         self._start = -1
-        self._head = None
-        body: bytes | None = entities[-1][0]
-        self._continued = False
-        if body == b"null-body":
-            body = None
+        middle = start + layout.request_end
+        self._at = end = start + size
+        if layout.request_end:
+            request.request_head = cut_head(self._buffer, start, middle)
+        if layout.has_response:
+            request.response_head = cut_head(self._buffer, middle, end)
+        # Preview with null-body: the whole body, none, is in the preview (facts/icap.md §1, p-zero-null)
+        self._in_preview = in_preview = request.preview is not None
+        if layout.body is None:
             self.state = State.COMPLETE
-            # the whole body, none, is in the preview if one was announced (facts/icap.md §1, p-zero-null)
-            self._in_preview = head.headers.get(b"preview") is not None
         else:
             self._reader = ChunkReader()
-            self._in_preview = head.preview is not None
-            self.state = State.PREVIEW if self._in_preview else State.BODY
-        self.closing = head.close
-        self.request = RequestReceived(
-            head.line.method,
-            head.line.path,
-            head.headers,
-            heads.get(b"req-hdr"),
-            heads.get(b"res-hdr"),
-            body,
-            head.preview,
-            head.allow,
-            head.close,
-        )
-        return self.request
+            self.state = State.PREVIEW if in_preview else State.BODY
+        self.closing = request.close
+        self.request = request
+        return request
 
     def _body_ended(self, event: BodyEnded) -> BodyEnded | PreviewEnded:
         self._reader = None
@@ -139,7 +129,6 @@ class ServerConnection(Connection):
         if self.state is not State.AWAITING or self._answering is not None or self.request is None:
             raise LocalProtocolError("100 Continue answers a preview that ended without ieof, once")
         self.state = State.BODY
-        self._continued = True
         self._in_preview = False
         self._reader = ChunkReader()
         return CONTINUE
@@ -222,9 +211,7 @@ class ServerConnection(Connection):
         self._step()
 
     def _step(self) -> None:
-        if self.state is State.COMPLETE and self.request is None:
-            self.state = State.HEAD
-        elif self.state is State.AWAITING and self.request is None:
+        if self.request is None and (self.state is State.COMPLETE or self.state is State.AWAITING):
             self.state = State.HEAD
 
     @property
@@ -235,7 +222,5 @@ class ServerConnection(Connection):
     @property
     def draining(self) -> bool:
         """Whether the answer is complete and the rest of its request is read only to be dropped."""
-        return self.request is None and self.state in {State.PREVIEW, State.BODY}
+        return self.request is None and (self.state is State.PREVIEW or self.state is State.BODY)
 
-
-__all__ = ["DataReceived", "RemoteProtocolError", "ServerConnection", "State"]

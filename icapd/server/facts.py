@@ -15,7 +15,8 @@ from icapd.protocol import RemoteProtocolError
 from icapd.transaction import Client, Point, Transaction
 
 if TYPE_CHECKING:
-    from icapd.http import Headers
+    from collections.abc import Mapping
+
     from icapd.protocol import RequestReceived
 
 FRAGMENT = b"x-icapd-fragment"  # set on every request by a Squid that runs our fragment
@@ -52,12 +53,12 @@ def transaction_of(icap: RequestReceived, point: Point, now: float) -> Transacti
     )
 
 
-def _client(headers: Headers) -> Client:
+def _client(headers: Mapping[bytes, bytes]) -> Client:
     address = _known(headers, b"x-client-ip")
     return Client(address, _user(headers), None, _port(headers, b"x-client-port"))
 
 
-def _user(headers: Headers) -> str | None:
+def _user(headers: Mapping[bytes, bytes]) -> str | None:
     """The user's name: X-Client-Username, or X-Authenticated-User as a base64 URI (`Local://name`).
 
     Our fragment has Squid encode the name in base64; other clients send it as it is.
@@ -81,12 +82,12 @@ def _base64(value: bytes) -> bytes | None:
         return None
 
 
-def _known(headers: Headers, name: bytes) -> str | None:
+def _known(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     """The value of `name`; Squid writes what it does not know as `-`."""
     value = headers.get(name)
     return None if not value or value == b"-" else value.decode("latin-1")
 
 
-def _port(headers: Headers, name: bytes) -> int | None:
+def _port(headers: Mapping[bytes, bytes], name: bytes) -> int | None:
     value = headers.get(name)
     return int(value) if value and value.isdigit() and len(value) < 6 else None  # noqa: PLR2004
