@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from icapd.source import Document
 
+_Model = TypeVar("_Model", bound=BaseModel)
+_Item = TypeVar("_Item")
+
 _LISTEN = re.compile(r"(icaps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
 _ICAP_URL = re.compile(r"icaps?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 _SQUID_ADDRESS = re.compile(r"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})")
@@ -80,14 +83,28 @@ def _squid_address(text: str) -> str:
 
 def _one_word(text: str) -> str:
     """Refuse what would begin something else in squid.conf, where these values go."""
-    if not text or re.search(r"[\s\"'#\\\x00-\x1f]", text):
+    if re.search(r"[\s\"'#\\\x00-\x1f]", text):
         msg = "may hold no space, quote, backslash, # or control character"
         raise ValueError(msg)
     return text
 
 
+def _not_empty(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    if not items:
+        msg = "must not be empty"
+        raise ValueError(msg)
+    return items
+
+
 def _standard_output(value: object) -> object:
     return None if value == "-" else value
+
+
+def _file(path: Path) -> Path:
+    if path == Path() or re.search(r"[\x00-\x1f]", str(path)):
+        msg = "not a file name"
+        raise ValueError(msg)
+    return path
 
 
 def _one_word_path(path: Path) -> Path:
@@ -95,9 +112,9 @@ def _one_word_path(path: Path) -> Path:
     return path
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
 Network = Annotated[str, PlainValidator(_network)]
-SquidPath = Annotated[Path, AfterValidator(_one_word_path)]
+File = Annotated[Path, AfterValidator(_file)]
+SquidPath = Annotated[Path, AfterValidator(_file), AfterValidator(_one_word_path)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
 
@@ -110,9 +127,9 @@ class _Options(BaseModel):
 class Tls(_Options):
     """What an icaps:// listener shows its clients and asks of them."""
 
-    certificate: Path = Field(description="PEM, the server's first, then its chain")
-    key: Path = Field(description="PEM private key of the certificate")
-    client_ca: Path | None = Field(
+    certificate: File = Field(description="PEM, the server's first, then its chain")
+    key: File = Field(description="PEM private key of the certificate")
+    client_ca: File | None = Field(
         default=None, description="PEM; clients must then show a certificate of this CA"
     )
 
@@ -159,7 +176,7 @@ class SquidSettings(_Options):
         default="icap://127.0.0.1:1344",
         description="where Squid finds icapd; unless given, the first icap:// of listen",
     )
-    ports: Annotated[tuple[SquidPort, ...], Field(min_length=1)] = Field(
+    ports: Annotated[tuple[SquidPort, ...], AfterValidator(_not_empty)] = Field(
         default=(SquidPort(address="3128", bump=True),), description="where Squid listens for its clients"
     )
     clients: tuple[Network, ...] = Field(
@@ -187,12 +204,12 @@ class SquidSettings(_Options):
 class Options(_Options):
     """The whole of icapd.yaml."""
 
-    listen: Annotated[tuple[Annotated[Listen, PlainValidator(_listen)], ...], Field(min_length=1)] = Field(
-        description="addresses to answer ICAP on"
+    listen: Annotated[tuple[Annotated[Listen, PlainValidator(_listen)], ...], AfterValidator(_not_empty)] = (
+        Field(description="addresses to answer ICAP on")
     )
-    policy: Path = Field(description="the rules")
-    page: Path | None = Field(default=None, description="block page template; unless given, the built-in one")
-    decisions: Annotated[Path | None, BeforeValidator(_standard_output)] = Field(
+    policy: File = Field(description="the rules")
+    page: File | None = Field(default=None, description="block page template; unless given, the built-in one")
+    decisions: Annotated[File | None, BeforeValidator(_standard_output)] = Field(
         default=None, description="file for one line per decision; - is standard output"
     )
     peers: tuple[Network, ...] = Field(default=("127.0.0.0/8", "::1/128"), description="who may connect")
@@ -285,7 +302,7 @@ def _flow(value: object) -> str:
         case int() | float():
             return f"{value:g}" if isinstance(value, float) else str(value)
         case Listen():
-            return json.dumps(value.text)
+            return json.dumps(value.text, ensure_ascii=False)
         case BaseModel():
             return "{" + ", ".join(f"{name}: {_flow(item)}" for name, item in value) + "}"
         case tuple():
