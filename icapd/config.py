@@ -81,6 +81,18 @@ def _squid_address(text: str) -> str:
     return text
 
 
+def _origin(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.ip_network(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    except ValueError:
+        host = ""
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= _MAX_PORT:
+        msg = "not ADDRESS:PORT or NETWORK:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+        raise ValueError(msg)
+    return text
+
+
 def _one_word(text: str) -> str:
     """Refuse what would begin something else in squid.conf, where these values go."""
     if re.search(r"[\s\"'#\\\x00-\x1f]", text):
@@ -198,6 +210,9 @@ class SquidSettings(_Options):
     )
     origin_ca: SquidPath | None = Field(
         default=None, description="PEM; further CAs that origins may be signed by"
+    )
+    allow_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+        default=(), description="ADDRESS:PORT to reach although on loopback, link-local or an unusual port"
     )
 
 
