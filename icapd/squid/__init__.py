@@ -1,0 +1,14 @@
+"""Squid's side of icapd: one fragment of squid.conf and the error pages it names.
+
+The text of the fragment lies in `squid/conf/*.conf`, one file a block, each with its reasons as
+comments; `blocks` says which block belongs into a configuration and what its `@names@` stand for,
+`versions` is the one table of what differs between Squid 5.7 and 7. The fragment is included from
+squid.conf before its final `http_access` lines (as Debian's conf.d is), or makes a whole
+configuration together with a few lines on logs and process id.
+"""
+
+from icapd.squid.check import parse_check
+from icapd.squid.conf import render_conf
+from icapd.squid.write import write_fragments
+
+__all__ = ["parse_check", "render_conf", "write_fragments"]

@@ -1,0 +1,132 @@
+"""The fragment's text: which blocks a configuration needs, and the values in them.
+
+Pure but for reading the shipped blocks. Every value from icapd.yaml passes `_word`: squid.conf has
+no quoting that holds for all its options, so what could begin a second token is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import icapd
+from icapd.data import read_shared
+from icapd.errors import ConfigError
+from icapd.squid.versions import version_facts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from icapd.config import Config, SquidPort, SquidSettings
+
+BLOCK_PAGE = "ERR_ICAPD_BLOCK"
+MARKS = ("X-Icapd-Verdict", "X-Icapd-Bump", "X-Icapd-Page", "X-Icapd-Location")
+_NAME = re.compile(r"@([a-z_]+)@")
+# Quotes, ` and ( begin other syntaxes of squid.conf, # a comment, ${…} and %… are replaced by Squid.
+_UNSAFE = re.compile(r"[^!*+,./0-9:=@A-Z\[\]_a-z~\x80-\U0010ffff-]")
+_BUMPING = "ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=4MB tls-cert="
+
+
+def render_conf(config: Config, errors: Path) -> str:
+    """Return squid.conf's fragment for `config`; `errors` is where Squid will find icapd's error pages.
+
+    Raises ConfigError for a value squid.conf cannot hold, or a version too old.
+    """
+    settings = config.squid
+    try:
+        values = _values(settings, errors)
+        blocks = [_filled(name, values) for name in _blocks(settings)]
+    except ValueError as error:
+        raise ConfigError(config.file, 0, f"squid: {error}") from None
+    title = (
+        f"# Written by icapd {icapd.__version__} (icapd squid-conf) for Squid {settings.version}: change "
+        f"icapd.yaml and write it again.\n"
+    )
+    return "\n".join([title, *blocks])
+
+
+def _blocks(settings: SquidSettings) -> Iterator[str]:
+    """Name the blocks in the order in which Squid must read them."""
+    bumps = any(port.bump for port in settings.ports)
+    yield "forged"
+    yield "access"
+    yield "ports"
+    if bumps:
+        yield "certificates"
+    if settings.origin_ca is not None:
+        yield "origin_ca"
+    yield "icap"
+    yield "facts"
+    yield "verdict"
+    if bumps:
+        yield "bump"
+    yield "log"
+    if version_facts(settings.version).stalls:
+        yield "delay"
+
+
+def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
+    """Return what each `@name@` of the blocks stands for."""
+    origins = [_word("allow_origins", origin) for origin in settings.allow_origins]
+    return {
+        "version": settings.version,
+        "ports": "\n".join(_port(port, settings) for port in settings.ports),
+        "certgen": _word("certgen", settings.certgen),
+        "ssl_db": _word("ssl_db", settings.ssl_db),
+        "origin_ca": _word("origin_ca", settings.origin_ca or ""),
+        "icap": _word("icap", settings.icap),
+        "forged": "\n".join(_forged()),
+        "private": "\n".join(f"{which}_header_access {mark} deny all" for which in _WAYS for mark in MARKS),
+        "clients": " ".join(_word("clients", client) for client in settings.clients) or "none",
+        "origins": "\n".join(_origins(origins)),
+        "exempt": " !icapd_origins" if origins else "",
+        "page": _word("error_directory", errors / BLOCK_PAGE),
+    }
+
+
+_WAYS = ("request", "reply")
+
+
+def _port(port: SquidPort, settings: SquidSettings) -> str:
+    address = _word("ports", port.address)
+    return f"http_port {address} {_BUMPING}{_word('ca', settings.ca)}" if port.bump else f"http_port {address}"
+
+
+def _forged() -> Iterator[str]:
+    names = []
+    for mark in MARKS:
+        names.append("icapd_forged_" + mark.rpartition("-")[2].lower())
+        yield f"acl {names[-1]} req_header {mark} ^"  # ^: also an empty one, which would spoil icapd's
+    yield f"acl icapd_forged any-of {' '.join(names)}"
+
+
+def _origins(origins: list[str]) -> Iterator[str]:
+    """ACLs for HOST:PORT that may be reached although they are on loopback, the link or an odd port."""
+    if not origins:
+        return
+    yield "# allow_origins of icapd.yaml: may be reached although on loopback, the link or an unusual port."
+    names = []
+    for i, origin in enumerate(origins, 1):
+        host, _, port = origin.rpartition(":")
+        names.append(f"icapd_origin{i}")
+        yield f"acl {names[-1]}_host dst {host.strip('[]')}"
+        yield f"acl {names[-1]}_port port {port}"
+        yield f"acl {names[-1]} all-of {names[-1]}_host {names[-1]}_port"
+    yield f"acl icapd_origins any-of {' '.join(names)}"
+
+
+def _filled(name: str, values: Mapping[str, str]) -> str:
+    """Return block `name` with its values; a line whose only content was an empty value goes."""
+    lines = read_shared("squid", "conf", f"{name}.conf").splitlines()
+    filled = [(line, _NAME.sub(lambda match: values[match[1]], line)) for line in lines]
+    return "".join(f"{new}\n" for old, new in filled if new or not old)
+
+
+def _word(option: str, value: object) -> str:
+    """Return `value` as one token of squid.conf. Raises ValueError if it would not be one."""
+    text = str(value)
+    if unsafe := _UNSAFE.search(text):
+        msg = f"{option} {text!r}: squid.conf cannot hold {unsafe[0]!r}"
+        raise ValueError(msg)
+    return text
