@@ -1,4 +1,4 @@
-"""The decision line: one JSON object a line, written in batches.
+r"""The decision line: one JSON object a line, written in batches.
 
 Every value goes through the JSON string escape into ASCII: a CR, LF, ESC or bidi mark of a client
 arrives in the log as `\\u…`. Built with one f-string, since json.dumps costs five times as much
@@ -7,7 +7,7 @@ arrives in the log as `\\u…`. Built with one f-string, since json.dumps costs 
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import os
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
@@ -32,7 +32,7 @@ class _Stamp:
         second = int(now)
         if second != self._second:
             self._second = second
-            self._text = datetime.datetime.fromtimestamp(second, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._text = dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
         return f"{self._text}.{int((now - second) * 1000):03d}Z"
 
 

@@ -18,11 +18,11 @@ MAX_CHUNK = 0x7FFF_FFFF_FFFF_FFFF  # 16 hex digits pass the grammar, this passes
 TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 
 # message-header = field-name ":" [ field-value ], folded over lines that begin with SP or HT (RFC 2616 §4.2);
-# NUL, bare CR and bare LF are refused everywhere: two readers would disagree where the line ends.
+# NUL, bare CR and bare LF are refused: two readers would disagree where the line ends.
+
+# one unfolded field
 FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+")
-FIELDS = re.compile(
-    rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+(?:\r\n[ \t][^\x00\r\n]*+)*+)*+"
-)
+FIELDS = re.compile(rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+(?:\r\n[ \t][^\x00\r\n]*+)*+)*+")
 
 # Request-Line = Method SP ICAP_URI SP ICAP-Version   (RFC 3507 §4.3.2)
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) ICAP/(\d{1,3}+)\.(\d{1,3}+)")
@@ -33,12 +33,12 @@ URI = re.compile(rb"(?i:icaps?)://(?:[^/?#@\s]*+@)?([^/?#@\s]++)(/[^?#\s]*+)?(?:
 # Status-Line = ICAP-Version SP Status-Code SP Reason-Phrase   (RFC 3507 §4.3.3)
 STATUS_LINE = re.compile(rb"ICAP/1\.0 (\d{3})(?: ([^\x00\r\n]*+))?")
 
-# encapsulated-entity = name "=" decimal offset   (RFC 3507 §4.4.1); ten digits are enough for any legal offset
+# encapsulated-entity = name "=" decimal offset; ten digits hold any legal one   (RFC 3507 §4.4.1)
 ENTITY = re.compile(rb"[ \t]*(req-hdr|res-hdr|req-body|res-body|opt-body|null-body)=(\d{1,10}+)[ \t]*")
 
 # chunk-size [ chunk-extension ]   (RFC 2616 §3.6.1, errata e8); trailing blanks are common and harmless
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)[ \t]*+((?:;[^\x00\r\n]*+)?)")
 # chunk-extension = *( ";" chunk-ext-name [ "=" ( token | quoted-string ) ] )
 EXTENSION = re.compile(
-    rb";[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]++)(?:[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*+\"|[!#$%&'*+.^_`|~0-9A-Za-z-]++))?[ \t]*"
+    rb";[ \t]*(" + TOKEN + rb")(?:[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*+\"|" + TOKEN + rb"))?[ \t]*"
 )

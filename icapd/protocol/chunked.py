@@ -26,6 +26,43 @@ if TYPE_CHECKING:
 _CRLF = b"\r\n"
 
 
+class _Run:
+    """The part of one read that becomes a DataReceived: `data` from `start` on, after rewritten `pieces`."""
+
+    __slots__ = ("at", "data", "last_chunk", "length", "pieces", "spans", "start")
+
+    def __init__(self, data: bytes, at: int) -> None:
+        self.data = data
+        self.at = self.start = at
+        self.pieces: list[bytes] = []
+        self.length = 0  # of the pieces
+        self.spans: list[tuple[int, int]] = []
+        self.last_chunk: BodyEnded | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        return self.at == self.start and not self.pieces
+
+    def take(self, count: int) -> None:
+        """Add `count` bytes of payload."""
+        begin = self.length + self.at - self.start
+        self.spans.append((begin, begin + count))
+        self.at += count
+
+    def rewrite_line(self, chunk_size: int, end: int) -> None:
+        """Write a chunk line anew without its extensions, which are hop-by-hop; it ends at `end`."""
+        line = b"%x\r\n" % chunk_size
+        self.pieces += (self.data[self.start : self.at], line)
+        self.length += self.at - self.start + len(line)
+        self.at = self.start = end
+
+    def event(self) -> DataReceived:
+        wire = self.data[self.start : self.at]
+        if self.pieces:
+            wire = b"".join((*self.pieces, wire))
+        return DataReceived(wire, tuple(self.spans))
+
+
 class ChunkReader:
     """Reads one body. `read` is called with everything unread so far and says how much it took."""
 
@@ -55,55 +92,55 @@ class ChunkReader:
         """
         if self._end is not None:
             return self._read_trailer(data, at)
-        wire: list[bytes] = []
-        spans: list[tuple[int, int]] = []
-        base = 0  # length of what `wire` holds already
-        start = at  # where the verbatim run at hand begins
-        size = len(data)
-        while True:
+        run = _Run(data, at)
+        while self._read_payload(run) and self._read_line(run):
+            pass
+        if not run.is_empty:
+            return run.event(), run.at
+        return (None, at) if run.last_chunk is None else self._read_trailer(data, run.at)
+
+    def _read_payload(self, run: _Run) -> bool:
+        """Read the rest of the chunk at hand and its CRLF; False when `run.data` ends before."""
+        data = run.data
+        if self._left:
+            count = min(self._left, len(data) - run.at)
+            if count:
+                run.take(count)
+                self._left -= count
+                self.total += count
             if self._left:
-                take = min(self._left, size - at)
-                if not take:
-                    break
-                spans.append((base + at - start, base + at - start + take))
-                at += take
-                self._left -= take
-                self.total += take
-                if self._left:
-                    break
-                self._owes_crlf = True
-            if self._owes_crlf:
-                if size - at < 2:  # noqa: PLR2004
-                    break
-                if data[at : at + 2] != _CRLF:
-                    raise RemoteProtocolError(400, "chunk data is not ended by CRLF")
-                at += 2
-                self._owes_crlf = False
-            line = _chunk_line(data, at)
-            if line is None:
-                break
-            match, end = line
-            chunk = int(match[1], 16)
-            if chunk > MAX_CHUNK:
-                raise RemoteProtocolError(413, "a chunk larger than any body")
-            if chunk == 0:
-                if base or at > start:
-                    break  # the data first; the last-chunk is the next call's
-                self._end = _last_chunk(match[2])
-                return self._read_trailer(data, end)
-            if match[2] or end - at != len(match[1]) + 2:  # extensions are hop-by-hop: write the line anew
-                wire += (data[start:at], b"%x\r\n" % chunk)
-                base += at - start + len(wire[-1])
-                start = end
-            self._left = chunk
-            at = end
-        if at == start and not wire:
-            return None, at
-        run = data[start:at]
-        if wire:
-            wire.append(run)
-            run = b"".join(wire)
-        return DataReceived(run, tuple(spans)), at
+                return False
+            self._owes_crlf = True
+        if self._owes_crlf:
+            following = data[run.at : run.at + 2]
+            if following != _CRLF:
+                if _CRLF.startswith(following):
+                    return False
+                raise RemoteProtocolError(400, "chunk data is not ended by CRLF")
+            run.at += 2
+            self._owes_crlf = False
+        return True
+
+    def _read_line(self, run: _Run) -> bool:
+        """Read a chunk line; False when it has not come, or is the last-chunk's, which ends the run."""
+        line = _chunk_line(run.data, run.at)
+        if line is None:
+            return False
+        match, end = line
+        size = int(match[1], 16)
+        if size > MAX_CHUNK:
+            raise RemoteProtocolError(413, "a chunk larger than any body")
+        if size == 0:
+            if run.is_empty:  # otherwise the data first, and the last-chunk in the next read
+                self._end = run.last_chunk = _last_chunk(match[2])
+                run.at = run.start = end
+            return False
+        if end - run.at == len(match[1]) + len(_CRLF):
+            run.at = end
+        else:
+            run.rewrite_line(size, end)
+        self._left = size
+        return True
 
     def _read_trailer(self, data: bytes, at: int) -> tuple[BodyEnded | None, int]:
         end = at if data.startswith(_CRLF, at) else data.find(b"\r\n\r\n", at, at + MAX_TRAILER + 4)
@@ -122,7 +159,7 @@ class ChunkReader:
 
 
 def _chunk_line(data: bytes, at: int) -> tuple[re.Match[bytes], int] | None:
-    """Match the chunk line at data[at:], or None when its CRLF has not come; second is the position behind it."""
+    """Match the chunk line at data[at:] and say where it ends, or None when its CRLF has not come."""
     end = data.find(_CRLF, at, at + MAX_CHUNK_LINE)
     if end < 0:
         rest = data[at : at + MAX_CHUNK_LINE + 1]
@@ -153,7 +190,7 @@ _PLAIN_END = BodyEnded()
 
 
 def last_chunk(trailer: bytes = b"", *, ieof: bool = False, original_from: int | None = None) -> bytes:
-    """Write a last-chunk: b"0\\r\\n\\r\\n", with ieof or use-original-body=N where asked."""
+    """Write a last-chunk with its trailer, and ieof or use-original-body=N where asked."""
     extension = b"; ieof" if ieof else b""
     if original_from is not None:
         extension = b"; use-original-body=%d" % original_from

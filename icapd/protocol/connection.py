@@ -7,10 +7,14 @@ Nothing here knows a socket, a clock or a policy.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from icapd.protocol.abnf import MAX_HTTP_HEADS, MAX_ICAP_HEAD
-from icapd.protocol.chunked import ChunkReader
 from icapd.protocol.errors import RemoteProtocolError
 from icapd.protocol.events import BodyEnded, ConnectionEnded, DataReceived, Event
+
+if TYPE_CHECKING:
+    from icapd.protocol.chunked import ChunkReader
 
 # A peer that sends ahead of its turn is read no further than this; the socket's buffer holds the rest.
 MAX_UNREAD = MAX_ICAP_HEAD + MAX_HTTP_HEADS

@@ -7,6 +7,7 @@ is the length of the heads; everything is refused that would let two readers cut
 from __future__ import annotations
 
 import functools
+import itertools
 from dataclasses import dataclass
 
 from icapd.protocol.abnf import ENTITY, MAX_HTTP_HEADS
@@ -58,7 +59,7 @@ def parse_encapsulated(value: bytes) -> tuple[tuple[bytes, int], ...]:
         raise RemoteProtocolError(400, "Encapsulated does not end in its one body entity")
     if names[:-1] == [b"res-hdr", b"req-hdr"]:
         raise RemoteProtocolError(400, "Encapsulated lists its entities in the wrong order")
-    if offsets[0] != 0 or any(b <= a for a, b in zip(offsets, offsets[1:], strict=False)):
+    if offsets[0] != 0 or any(b <= a for a, b in itertools.pairwise(offsets)):
         raise RemoteProtocolError(400, "offsets in Encapsulated do not begin at 0 and rise")
     if offsets[-1] > MAX_HTTP_HEADS:
         raise RemoteProtocolError(413, "the encapsulated heads are larger than the limit")

@@ -8,12 +8,15 @@ after `send_continue`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+
 @dataclass(slots=True, eq=False)
 class RequestReceived:
     """An ICAP request with all its encapsulated heads.
 
-    `method` is b"OPTIONS", b"REQMOD" or b"RESPMOD" for a legal one; `path` is the service's, without the query.
-    `headers` maps lower-case names to values. `body` is the entity of the body (b"req-body", b"res-body", b"opt-body") or None.
+    `method` is b"OPTIONS", b"REQMOD" or b"RESPMOD"; `path` is the service's, without the query.
+    `headers` maps lower-case names to values. `body` is the entity of the body (b"req-body", b"res-body",
+    b"opt-body") or None.
     `preview` is the announced preview in bytes, None where there is none.
     """
 

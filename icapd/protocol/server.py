@@ -61,10 +61,9 @@ class ServerConnection(Connection):
             event = self._next_of_body()
             if event is None:
                 return None
-            if isinstance(event, BodyEnded):
-                event = self._body_ended(event)
+            seen = self._body_ended(event) if isinstance(event, BodyEnded) else event
             if self.request is not None:
-                return event
+                return seen
             # the answer is complete: the rest of its request is dropped
             self._step()
 
@@ -144,9 +143,7 @@ class ServerConnection(Connection):
         """Whether 206 is legal now: `Allow: 206` in a preview, `Allow: 204, 206` outside."""
         request = self.request
         return (
-            request is not None
-            and b"206" in request.allow
-            and (self._in_preview or b"204" in request.allow)
+            request is not None and b"206" in request.allow and (self._in_preview or b"204" in request.allow)
         )
 
     def send_unmodified(self, banner: Banner) -> bytes:
@@ -223,4 +220,3 @@ class ServerConnection(Connection):
     def draining(self) -> bool:
         """Whether the answer is complete and the rest of its request is read only to be dropped."""
         return self.request is None and (self.state is State.PREVIEW or self.state is State.BODY)
-

@@ -15,6 +15,8 @@ from zope.interface import implementer
 from icapd.adaptation import UseAdapted
 from icapd.protocol import (
     Answer as IcapAnswer,
+)
+from icapd.protocol import (
     BodyEnded,
     ConnectionEnded,
     DataReceived,
@@ -293,6 +295,3 @@ def _echo(icap: RequestReceived) -> IcapAnswer:
     if head is not None:
         head = head[:-2] + _VIA + b"\r\n"
     return IcapAnswer(200, head, b"req" if is_request else b"res", streams=icap.body is not None)
-
-
-

@@ -11,9 +11,10 @@ import signal
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from twisted.internet import error, reactor as _reactor, task
+from twisted.internet import error, task
+from twisted.internet import reactor as _reactor
 from twisted.internet.protocol import Factory
-from twisted.logger import FileLogObserver, Logger, LogEvent, formatEvent, globalLogBeginner
+from twisted.logger import FileLogObserver, LogEvent, Logger, formatEvent, globalLogBeginner
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
@@ -79,7 +80,7 @@ def run(config: Config) -> int:
     drain = _Drain(site, ports)
     signal.signal(signal.SIGTERM, drain.signalled)
     signal.signal(signal.SIGINT, drain.signalled)
-    _reactor.callWhenRunning(lambda: print(f"icapd: ready on {names}", file=sys.stderr, flush=True))
+    _reactor.callWhenRunning(sys.stderr.write, f"icapd: ready on {names}\n")
     _reactor.run(installSignalHandlers=False)
     decisions.flush()
     return 0
@@ -112,7 +113,7 @@ class _Drain:
         limit = self._site.config.limits.drain
         if not open_now or self._polls * 0.1 >= limit:
             if open_now:
-                _log.warn("{count} connections were cut after {limit} s of draining", count=open_now, limit=limit)
+                _log.warn("{count} connections were cut after {limit} s", count=open_now, limit=limit)
             _reactor.stop()
             return
         self._polls += 1
