@@ -24,6 +24,7 @@ BLOCK_PAGE = "ERR_ICAPD_BLOCK"
 MARKS = ("X-Icapd-Verdict", "X-Icapd-Bump", "X-Icapd-Page", "X-Icapd-Location")
 _NAME = re.compile(r"@([a-z_]+)@")
 # Quotes, ` and ( begin other syntaxes of squid.conf, # a comment, ${…} and %… are replaced by Squid.
+_PORTLESS = re.compile(r":0$")
 _UNSAFE = re.compile(r"[^!*+,./0-9:=@A-Z\[\]_a-z~\x80-\U0010ffff-]")
 _BUMPING = "ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=4MB tls-cert="
 
@@ -75,7 +76,7 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
         "certgen": _word("certgen", settings.certgen),
         "ssl_db": _word("ssl_db", settings.ssl_db),
         "origin_ca": _word("origin_ca", settings.origin_ca or ""),
-        "icap": _word("icap", settings.icap),
+        "icap": _icap(settings.icap),
         "forged": "\n".join(_forged()),
         "private": "\n".join(f"{which}_header_access {mark} deny all" for which in _WAYS for mark in MARKS),
         "clients": " ".join(_word("clients", client) for client in settings.clients) or "none",
@@ -89,8 +90,15 @@ _WAYS = ("request", "reply")
 
 
 def _port(port: SquidPort, settings: SquidSettings) -> str:
-    address = _word("ports", port.address)
-    return f"http_port {address} {_BUMPING}{_word('ca', settings.ca)}" if port.bump else f"http_port {address}"
+    line = f"http_port {_word('ports', port.address)}"
+    return f"{line} {_BUMPING}{_word('ca', settings.ca)}" if port.bump else line
+
+
+def _icap(url: str) -> str:
+    if _PORTLESS.search(url):
+        msg = f"icap {url}: Squid cannot know the port that icapd will be given; name one"
+        raise ValueError(msg)
+    return _word("icap", url)
 
 
 def _forged() -> Iterator[str]:
