@@ -30,9 +30,9 @@ class Seen:
     body: bytes
     error: str
 
-    def header(self, name: str) -> str | None:
-        """Return the first value of header `name` in the last answer, whatever its case, or None."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+    def header(self, name: str) -> str:
+        """Return the first value of header `name` in the last answer, whatever its case, or ""."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
     @property
     def text(self) -> str:

@@ -32,9 +32,9 @@ class RequestReceived:
     body: bytes
     trailers: tuple[tuple[str, str], ...] = ()
 
-    def header(self, name: str) -> str | None:
-        """Return the first value of header `name`, whatever its case, or None."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+    def header(self, name: str) -> str:
+        """Return the first value of header `name`, whatever its case, or ""."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), "")
 
 
 Contact = Accepted | HelloReceived | RequestReceived

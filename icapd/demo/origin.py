@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
+# Not 127.0.0.1: Squid may reach this one address on loopback, and must be seen to refuse the others.
+ADDRESS = "127.0.0.2"
 ETAG = '"demo-1"'
 PAGE_MARK = "origin itself"
 _CHUNK = 7000  # bytes; not a divisor of any size that Squid or icapd uses for its buffers
@@ -33,7 +35,7 @@ def pattern(size: int) -> bytes:
 
 
 class Origin(ThreadingHTTPServer):
-    """One origin at a free port of 127.0.0.1, served by threads of this process."""
+    """One origin at a free port of ADDRESS, served by threads of this process."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -44,7 +46,7 @@ class Origin(ThreadingHTTPServer):
         self._tls = tls
         if tls is not None:
             tls.sni_callback = self._hello_received
-        super().__init__(("127.0.0.1", 0), _Exchange)
+        super().__init__((ADDRESS, 0), _Exchange)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name=self.scheme, daemon=True)
 
     @property
@@ -58,9 +60,10 @@ class Origin(ThreadingHTTPServer):
 
     def stop(self) -> None:
         """Stop accepting and close the listening socket. Open connections end with their peers."""
-        self.shutdown()
+        if self._thread.is_alive():  # else shutdown() would wait for ever
+            self.shutdown()
+            self._thread.join(5)
         self.server_close()
-        self._thread.join(5)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept one connection, recorded before a byte of it is read."""

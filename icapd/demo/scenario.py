@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from string import Template
 
-BUMP = "bump"  # the proxy port with ssl-bump, and the CA that signs what it serves
-PLAIN = "plain"  # the proxy port without
-ORIGIN = "origin"  # the CA of the demo's origins
+from icapd.demo.plan import BUMP, ORIGIN, PLAIN, Plan
 
 NAMES = (
     "allowed.demo.test",
@@ -16,12 +13,11 @@ NAMES = (
     "updates.demo.test",
     "paths.demo.test",
     "bank.demo.test",
-    "intranet.demo.test",
     "help.demo.test",
 )
 
 # $http and $https are the origins' ports.
-POLICY = Template("""\
+POLICY = """\
 bypass:
   - name: update server
     when: {host: [updates.demo.test]}
@@ -44,7 +40,7 @@ tls:
     action: splice
   - name: rest
     action: bump
-""")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +164,8 @@ CASES = (
         Ask("https://bank.demo.test:$https/", options=("--proxy-header", _FORGED)),
         Outcome(403, None),
     ),
-    Case("loopback denied", Ask("http://127.0.0.1:$http/"), Outcome(403, None)),
+    Case("loopback denied", Ask("http://127.0.0.1:$icap/"), Outcome(403, None)),
     Case("loopback by CONNECT denied", Ask("https://localhost:$https/"), Outcome(403, None)),
 )
+
+PLAN = Plan(policy=POLICY, names=NAMES)

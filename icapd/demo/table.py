@@ -32,14 +32,14 @@ def row(result: Result) -> str:
     """One result; the line after a wrong one says how it differs."""
     decision = result.decision
     method = "CONNECT " if decision and decision.method == "CONNECT" else ""
-    contacted = f"{result.connections} conn." if result.contacts else "untouched"
+    contacted = f"{result.exchange.connections} conn." if result.exchange.contacts else "untouched"
     cells = (
         "ok" if not result.differences else "NO",
-        result.url,
+        result.exchange.url,
         result.case.title,
         f"{method}{decision.action}" if decision else "(Squid denied)",
         (decision.rule or "-") if decision else "-",
-        describe(result.seen),
+        describe(result.exchange.seen),
         contacted,
     )
     lines = [_line(cells), *(f"    ✗ {difference}" for difference in result.differences)]
@@ -50,11 +50,11 @@ def describe(seen: Seen) -> str:
     """Say what a user would say of it."""
     if seen.exit:
         return f"connection ended (curl: {seen.exit})"
-    if (location := seen.header("Location")) is not None:
+    if location := seen.header("Location"):
         return f"{seen.status} → {location}"
     if PAGE_MARK in seen.text:
         return f"{seen.status} the origin's page"
-    if (error := seen.header("X-Squid-Error")) is not None and "ICAPD" not in error:
+    if (error := seen.header("X-Squid-Error")) and "ICAPD" not in error:
         return f"{seen.status} Squid: {error.split()[0]}"
     return f"{seen.status} {_title(seen.text)}"
 

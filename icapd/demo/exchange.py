@@ -1,0 +1,81 @@
+"""One request through the lab, and every trace of it: at the client, in icapd's log, at the origins."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from icapd.demo.client import curl
+from icapd.demo.contacts import Accepted, RequestReceived
+from icapd.demo.plan import BUMP, ORIGIN, PLAIN
+
+if TYPE_CHECKING:
+    from icapd.demo.client import Seen
+    from icapd.demo.contacts import Contact
+    from icapd.demo.decisions import Record
+    from icapd.demo.lab import Lab
+
+_SETTLE = 0.05  # s left to a connection or decision line that should not come
+_PATIENCE = 3.0  # s at most for a decision line that should
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """What came of one request. `contacts` are complete; decision lines may still be on their way."""
+
+    url: str
+    seen: Seen
+    contacts: tuple[Contact, ...]
+    lab: Lab
+    mark: int
+
+    @property
+    def connections(self) -> int:
+        """How many TCP connections the origins accepted."""
+        return sum(isinstance(contact, Accepted) for contact in self.contacts)
+
+    @property
+    def requests(self) -> tuple[RequestReceived, ...]:
+        """The requests the origins read."""
+        return tuple(contact for contact in self.contacts if isinstance(contact, RequestReceived))
+
+    def records(self, point: str = "reqmod", method: str = "") -> list[Record]:
+        """Return the decisions made since the request was sent, at `point`, on `method` ("": on any)."""
+        return [
+            record
+            for record in self.lab.decisions.since(self.mark)
+            if record.point == point and method in ("", record.method)
+        ]
+
+    def record(self, point: str = "reqmod", method: str = "") -> Record:
+        """Return the last such decision, waiting a few seconds for it. Raises LookupError if none comes."""
+        deadline = time.monotonic() + _PATIENCE
+        while not (found := self.records(point, method)):
+            if time.monotonic() > deadline:
+                msg = f"icapd has logged no decision at {point} on {method or 'anything'} for {self.url}"
+                raise LookupError(msg)
+            time.sleep(_SETTLE)
+        return found[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """A client of the lab's Squid."""
+
+    lab: Lab
+
+    def __call__(self, url: str, *options: str, port: str = BUMP, trust: str = "") -> Exchange:
+        """Send one request by curl through Squid's `port`, trusting one CA, and let the dust settle.
+
+        `url` and curl's `options` may hold $http and $https; `trust` is the CA that the port serves under
+        unless given. Raises IcapdError if there is no curl.
+        """
+        lab = self.lab
+        url = lab.site.fill(url)
+        contacts, decisions = lab.contacts.mark(), lab.decisions.mark()
+        trusted = lab.site.authority(trust or (ORIGIN if port == PLAIN else BUMP))
+        filled = [lab.site.fill(option) for option in options]
+        seen = curl(url, proxy=lab.site.proxy(port), trust=trusted, options=filled)
+        time.sleep(_SETTLE)
+        return Exchange(url, seen, lab.contacts.since(contacts), lab, decisions)

@@ -1,0 +1,31 @@
+"""What a lab is made of, before it has a directory or ports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BUMP = "bump"  # the proxy port with ssl-bump, and the CA that signs what it serves
+PLAIN = "plain"  # the proxy port without
+ORIGIN = "origin"  # the CA of the lab's origins
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyPort:
+    """One port of Squid; `name` stands for its number where a text is filled in."""
+
+    name: str
+    bump: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A policy, the names its origins have, Squid's ports and what else Squid is told.
+
+    In `policy` and `squid_lines` $http and $https are the origins' ports, $NAME is a proxy port's and
+    $directory the lab's directory. `squid_lines` stand before icapd's fragment.
+    """
+
+    policy: str
+    names: tuple[str, ...]
+    proxy_ports: tuple[ProxyPort, ...] = (ProxyPort(BUMP, bump=True), ProxyPort(PLAIN, bump=False))
+    squid_lines: str = ""

@@ -1,0 +1,121 @@
+"""One Squid, one icapd and one pair of origins for all of tests/e2e; each test asks through them."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from icapd.demo.exchange import Fetch
+from icapd.demo.lab import Lab, squid_program
+from icapd.demo.plan import Plan, ProxyPort
+
+NAMES = (
+    "open", "blocked", "moved", "updates", "excluded", "excluded-moved", "connect-bypass", "closed",
+    "paths", "bank", "users", "readonly", "help", "xn--bcher-kva",
+)  # fmt: skip
+POLICY = """\
+bypass:
+  - name: connect bypass
+    when: {method: [CONNECT], host: [connect-bypass.lab.test]}
+  - name: updates
+    when: {host: [updates.lab.test]}
+access:
+  - name: excluded page
+    when: {host: [excluded.lab.test]}
+    unless: [{method: [CONNECT]}]
+    action: block
+  - name: excluded redirect
+    when: {host: [excluded-moved.lab.test]}
+    unless: [{method: [CONNECT]}]
+    action: {redirect: "https://help.lab.test:$https/?from={url}"}
+  - name: blocked site
+    when: {host: [blocked.lab.test, connect-bypass.lab.test, updates.lab.test]}
+    action: block
+  - name: moved site
+    when: {host: [moved.lab.test]}
+    action: {redirect: "https://help.lab.test:$https/?from={url}&rule={rule}&method={method}"}
+  - name: closed, reading
+    when: {host: [closed.lab.test], method: [GET, HEAD]}
+    action: allow
+  - name: closed, the rest
+    when: {host: [closed.lab.test]}
+    action: block
+  - name: secret path
+    when: {url: ["http://paths.lab.test:$http/secret", "https://paths.lab.test:$https/secret"]}
+    action: block
+  - name: moved path
+    when: {url: ["https://paths.lab.test:$https/moved"]}
+    action: {redirect: "https://help.lab.test:$https/?from={url}"}
+  - name: read only
+    when: {host: [readonly.lab.test], method: [POST, PUT]}
+    action: block
+  - name: not for eve
+    when: {host: [users.lab.test], user: [eve]}
+    action: block
+  - name: books
+    when: {host: ["bücher.lab.test"], method: [DELETE]}
+    action: block
+tls:
+  - name: banking
+    when: {host: [bank.lab.test]}
+    action: splice
+  - name: rest
+    action: bump
+"""
+# The third port asks for a name and a password; the program lets in whoever's password is "secret".
+SQUID_LINES = """\
+auth_param basic program $directory/passwords.sh
+auth_param basic children 1 startup=1
+auth_param basic realm lab
+acl at_users_port localport $users
+acl named proxy_auth REQUIRED
+http_access deny at_users_port !named
+"""
+PASSWORDS = """#!/bin/sh
+while read -r name password; do
+  case "$password" in *ecret) echo OK;; *) echo ERR;; esac
+done
+"""
+PLAN = Plan(
+    policy=POLICY,
+    names=tuple(f"{name}.lab.test" for name in NAMES),
+    proxy_ports=(ProxyPort("bump", bump=True), ProxyPort("plain", bump=False), ProxyPort("users", bump=True)),
+    squid_lines=SQUID_LINES,
+)
+
+
+@pytest.fixture(scope="session")
+def directory() -> Iterator[Path]:
+    """Not pytest's own, which is closed to the user that Squid becomes when root starts it."""
+    path = Path(tempfile.mkdtemp(prefix="icapd-e2e-"))
+    path.chmod(0o755)
+    yield path
+    if not os.environ.get("ICAPD_KEEP_LAB"):
+        shutil.rmtree(path)
+
+
+@pytest.fixture(scope="session")
+def lab(directory: Path) -> Iterator[Lab]:
+    passwords = directory / "passwords.sh"
+    passwords.write_text(PASSWORDS)
+    passwords.chmod(0o755)
+    with Lab(directory, PLAN, squid=squid_program()) as lab:
+        yield lab
+
+
+@pytest.fixture
+def fetch(lab: Lab) -> Fetch:
+    return Fetch(lab)
+
+
+@pytest.fixture(autouse=True)
+def _quiet_programs(request: pytest.FixtureRequest) -> Iterator[None]:
+    """After each test: no traceback in icapd, no fault in an origin."""
+    yield
+    if "lab" in request.fixturenames:
+        lab: Lab = request.getfixturevalue("lab")
+        assert "Traceback" not in lab.icapd.output()
+        assert lab.contacts.faults == []

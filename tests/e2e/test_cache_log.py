@@ -1,0 +1,57 @@
+"""Squid finds nothing to complain about in icapd's ICAP, while c-icap-client uses the same icapd process."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from icapd.demo.exchange import Fetch
+from icapd.demo.origin import pattern
+
+# What counts, in cache.log from Squid's start on: every line at a level of complaint, and every line that
+# names ICAP, adaptation, an exception or an abandoned transaction. Squid says nothing of ICAP while all is well.
+COMPLAINT = re.compile(
+    r"WARNING|ERROR|FATAL|BUG|assertion|exception|abandon|suspend|essential|\bicap|adaptation|Adaptation|ModXact"
+)
+# What does not: a client that refuses the certificate it is shown, or an origin that shows a bad one, both
+# made by tests on purpose.
+OURS = re.compile(
+    r"[Ee]rror negotiating (SSL|TLS)|ERROR: (failure while accepting|negotiating) .*TLS|SQUID_TLS_ERR"
+)
+
+
+def complaints(cache_log: Path) -> list[str]:
+    lines = cache_log.read_text("utf-8", "replace").splitlines()
+    return [line for line in lines if COMPLAINT.search(line) and not OURS.search(line)]
+
+
+def c_icap_client(port: int, *arguments: str) -> str:
+    command = ["c-icap-client", "-i", "127.0.0.1", "-p", str(port), "-v", *arguments]
+    done = subprocess.run(command, capture_output=True, timeout=20, check=True)
+    return (done.stdout + done.stderr).decode("latin-1")
+
+
+@pytest.mark.parametrize("size", [0, 1024, 65537, 1_000_000])
+def test_no_complaint_with_two_kinds_of_client(fetch: Fetch, tmp_path: Path, size: int) -> None:
+    site, process = fetch.lab.site, fetch.lab.icapd.process.pid
+    port = site.ports["icap"]
+    sent, got = tmp_path / "sent", tmp_path / "got"
+    sent.write_bytes(pattern(size))
+    urls = ("http://open.lab.test:$http", "https://open.lab.test:$https", "https://blocked.lab.test:$https")
+    for url in urls:
+        fetch(f"{url}/bytes/{size}")
+        assert "200" in c_icap_client(port, "-s", "reqmod")
+        for more in ([], ["-nopreview"], ["-no204"], ["-no204", "-nopreview"]):
+            got.unlink(missing_ok=True)
+            response = ["-s", "respmod", "-resp", "http://other.lab.test/x", "-f", str(sent), "-o", str(got)]
+            said = c_icap_client(port, *response, *more)
+            assert "ICAP/1.0 20" in said
+            if "-no204" in more:
+                assert got.read_bytes() == pattern(size)
+        blocked = c_icap_client(port, "-s", "reqmod", "-req", "http://blocked.lab.test/x", "-f", str(sent))
+        assert "403" in blocked
+        fetch(f"{url}/echo", "--data-binary", f"@{sent}")
+    assert fetch.lab.icapd.process.pid == process
+    assert fetch.lab.icapd.process.poll() is None
+    assert complaints(site.logs / "cache.log") == []
