@@ -130,7 +130,7 @@ def make_certgen_db(directory: Path, *, certgen: Path = CERTGEN) -> None:
     if directory.exists() or directory.is_symlink():
         raise IcapdError(f"{directory}: exists; certificates in it may be another CA's: remove it first")
     _make_parents(directory.parent)
-    command = [str(certgen), "-c", "-s", str(directory)]
+    command = [str(certgen), "-c", "-s", str(directory), "-M", "4MB"]  # as certificates.conf gives it
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     except OSError as error:
