@@ -18,10 +18,9 @@ from twisted.logger import FileLogObserver, LogEvent, Logger, formatEvent, globa
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
-from icapd.pages import Pages
-from icapd.policy import load_policy
 from icapd.server.connection import IcapProtocol
-from icapd.server.site import TICK, Generation, Site
+from icapd.server.reload import Reloader
+from icapd.server.site import TICK, Site, load_generation
 from icapd.server.tls import server_context
 
 if TYPE_CHECKING:
@@ -53,13 +52,6 @@ class IcapFactory(Factory):
         return IcapProtocol(self.site)
 
 
-def load_generation(config: Config) -> Generation:
-    """Load policy and pages. Raises ConfigErrors; nothing is half-loaded."""
-    policy = load_policy(config.policy)
-    pages = Pages.load(config.page)
-    return Generation(policy, pages, b"icapd-" + policy.digest.encode("ascii"))
-
-
 def run(config: Config) -> int:
     """Serve until SIGTERM or SIGINT; a second signal ends at once. Returns the exit status.
 
@@ -80,6 +72,8 @@ def run(config: Config) -> int:
     drain = _Drain(site, ports)
     signal.signal(signal.SIGTERM, drain.signalled)
     signal.signal(signal.SIGINT, drain.signalled)
+    reloader = Reloader(site)
+    signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
     _reactor.callWhenRunning(sys.stderr.write, f"icapd: ready on {names}\n")
     _reactor.run(installSignalHandlers=False)
     decisions.flush()

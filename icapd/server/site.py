@@ -17,6 +17,8 @@ from twisted.logger import Logger
 
 from icapd.adaptation import Answer, UseVirgin, adapt, display_url
 from icapd.events import decision_line
+from icapd.pages import Pages
+from icapd.policy import Policy, load_policy
 from icapd.protocol import Banner
 from icapd.server.facts import FRAGMENT, transaction_of
 from icapd.server.services import Service, services
@@ -24,8 +26,6 @@ from icapd.server.services import Service, services
 if TYPE_CHECKING:
     from icapd.config import Config
     from icapd.events import DecisionLog
-    from icapd.pages import Pages
-    from icapd.policy import Policy
     from icapd.protocol import RequestReceived
     from icapd.server.connection import IcapProtocol
 
@@ -41,6 +41,12 @@ class Generation:
     policy: Policy
     pages: Pages
     istag: bytes
+
+
+def load_generation(config: Config) -> Generation:
+    """Load policy and pages. Raises ConfigErrors; nothing is half-loaded."""
+    policy = load_policy(config.policy)
+    return Generation(policy, Pages.load(config.page), b"icapd-" + policy.digest.encode("ascii"))
 
 
 class Site:

@@ -1,0 +1,93 @@
+"""Reload: another policy is built aside, checked whole, and adopted as one reference, or not at all.
+
+Loading runs in a thread, so that traffic goes on; a broken policy leaves the old one with one clear
+error. Transactions that have begun keep the generation they began with.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from twisted.internet.defer import Deferred, DeferredLock, succeed
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from icapd.config import load_config
+from icapd.errors import IcapdError
+from icapd.server.site import load_generation
+
+if TYPE_CHECKING:
+    from twisted.python.failure import Failure
+
+    from icapd.config import Config
+    from icapd.server.site import Generation, Site
+
+_log = Logger(namespace="icapd")
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """How a reload ended: `problems` is empty if the policy `digest` now serves; else the old one still does."""
+
+    digest: str
+    changed: bool
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class Reloader:
+    """Reloads one site, one reload at a time; a second waits for the first and then sees the newest files."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._lock: DeferredLock = DeferredLock()
+
+    def reload(self) -> Deferred[Reloaded]:
+        """Begin a reload; fires with how it ended, never with a failure."""
+        return self._lock.run(self._reload)
+
+    def _reload(self) -> Deferred[Reloaded]:
+        if self._site.draining:
+            return succeed(self._kept("icapd is stopping"))
+        loading: Deferred[tuple[Config, Generation]] = deferToThread(_load, self._site.config)
+        return loading.addCallbacks(self._adopt, self._failed)
+
+    def _adopt(self, loaded: tuple[Config, Generation]) -> Reloaded:
+        config, generation = loaded
+        site = self._site
+        changed = generation.istag != site.generation.istag
+        notes = _needs_restart(site.config, config)
+        site.replace(generation)
+        _log.info(
+            "reloaded: policy {digest} ({what})",
+            digest=generation.policy.digest,
+            what="changed" if changed else "unchanged",
+        )
+        for note in notes:
+            _log.warn("reload: {note}", note=note)
+        return Reloaded(generation.policy.digest, changed, (), notes)
+
+    def _failed(self, failure: Failure) -> Reloaded:
+        if failure.check(IcapdError):
+            return self._kept(*str(failure.value).splitlines())
+        _log.failure("reload failed", failure)
+        return self._kept(f"unforeseen: {failure.type.__name__}")
+
+    def _kept(self, *problems: str) -> Reloaded:
+        digest = self._site.generation.policy.digest
+        _log.error("reload refused, policy {digest} stays: {why}", digest=digest, why="; ".join(problems))
+        return Reloaded(digest, changed=False, problems=problems)
+
+
+def _load(old: Config) -> tuple[Config, Generation]:
+    config = load_config(old.file)
+    return config, load_generation(config)
+
+
+def _needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+    return tuple(
+        f"`{name}` changed: it takes effect at the next restart"
+        for name in ("listen", "tls", "peers", "service", "limits", "decisions")
+        if getattr(old, name) != getattr(new, name)
+    )
