@@ -1,0 +1,41 @@
+"""The policy: rules as frozen data and one pure question, `Policy.decide(transaction)`.
+
+`load` reads policy.yaml and reports every fault with its line; `compile` turns criteria
+into the matchers of `match`, which are evaluated, printed and compiled to Squid ACLs;
+`facts` is what matchers may ask of a transaction; `index` leaves out rules that cannot
+match. ICAP, `explain`, `check` and `test` ask the same `Policy`.
+"""
+
+from icapd.policy.load import load_policy
+from icapd.policy.model import (
+    Action,
+    Allow,
+    Block,
+    Bypass,
+    Check,
+    Decision,
+    Policy,
+    Redirect,
+    Refuse,
+    Rule,
+    Step,
+    Tls,
+    TlsDecision,
+)
+
+__all__ = [
+    "Action",
+    "Allow",
+    "Block",
+    "Bypass",
+    "Check",
+    "Decision",
+    "Policy",
+    "Redirect",
+    "Refuse",
+    "Rule",
+    "Step",
+    "Tls",
+    "TlsDecision",
+    "load_policy",
+]

@@ -1,0 +1,162 @@
+"""What a rule may ask about one transaction: its names, its path in every spelling, its lists.
+
+Known, absent and unknown differ. A path is *unknown* at CONNECT: the next point has it. A
+user who never logged in is *absent*: no later point will know him, so a criterion on him
+is false, and the rules below are not suspended for ever.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import unquote
+
+from icapd.http import TargetError, authority_host, normal_host
+from icapd.transaction import Point
+
+if TYPE_CHECKING:
+    from icapd.http import RequestHead, Target
+    from icapd.transaction import Transaction
+
+MAX_ROUNDS = 8  # of percent-decoding; the evasion deck's deepest useful encoding is 3
+
+
+class Directory(Protocol):
+    """Which lists a host is in."""
+
+    def lookup(self, host: str) -> tuple[str, ...]:
+        """Return the names of the lists that hold `host` or a parent of it."""
+        ...
+
+
+def names_of(tx: Transaction) -> tuple[str, ...]:
+    """Return every name the message has, each once, in normal form.
+
+    URL host first, then Host, SNI, CONNECT host. Raises TargetError if one is ill-formed.
+    """
+    request = tx.request
+    sni, connect_host = tx.sni, tx.connect_host
+    if request is None:
+        names: tuple[str, ...] = ()
+    else:
+        host = request.url.host
+        names = (host,)
+        for value in request.headers.get_all(b"host"):
+            other = value.decode("latin-1")
+            if other and other != host:
+                names = _with(names, authority_host(other))
+    if sni is not None:
+        names = _with(names, normal_host(sni))
+    if connect_host is not None:
+        names = _with(names, normal_host(connect_host))
+    return names
+
+
+def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return names if name in names else (*names, name)
+
+
+class Facts:
+    """One transaction as the matchers see it; each view is made when it is first asked for."""
+
+    def __init__(self, tx: Transaction, names: tuple[str, ...], lists: Directory) -> None:
+        self.tx = tx
+        self.names = names
+        self.lists = lists
+        self.is_final = tx.point is not Point.TLS  # no later point learns more about the client
+        request: RequestHead | None = tx.request
+        self.target: Target | None = None if request is None else request.url
+
+    @cached_property
+    def method(self) -> str | None:
+        """The method as sent; NONE, which Squid makes of a failed tunnel, is CONNECT."""
+        request = self.tx.request
+        if request is None:
+            return "CONNECT" if self.tx.point is Point.TLS else None
+        return "CONNECT" if request.method == "NONE" else request.method
+
+    @cached_property
+    def memberships(self) -> tuple[tuple[str, ...], ...]:
+        """For each name the lists it is in."""
+        return tuple(self.lists.lookup(name) for name in self.names)
+
+    @cached_property
+    def client(self) -> tuple[int, int] | None:
+        """(4 or 6, address as a number), or None when not told or no address."""
+        return address_number(self.tx.client.address or "")
+
+    @cached_property
+    def spellings(self) -> tuple[str, ...]:
+        """The path in normal form and in every reading that a lax server could give it."""
+        path = None if self.target is None else self.target.path
+        return () if path is None else spellings(path)
+
+
+def address_number(text: str) -> tuple[int, int] | None:
+    """Return (version, number) of an address; IPv4-mapped IPv6 counts as IPv4."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return address.version, int(address)
+
+
+def embedded_addresses(host: str) -> tuple[str, ...]:
+    """Return the IPv4 addresses that an IPv6 host leads to by 6to4, Teredo or NAT64."""
+    if ":" not in host:
+        return ()
+    address = ipaddress.IPv6Address(host)
+    found = []
+    if address.sixtofour is not None:
+        found.append(str(address.sixtofour))
+    if address.teredo is not None:
+        found.append(str(address.teredo[1]))
+    if int(address) >> 32 == _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
+        found.append(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+    return tuple(found)
+
+
+_NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32  # RFC 6052 §2.1
+
+
+def spellings(path: str) -> tuple[str, ...]:
+    """Return the normal form, then each reading after more rounds of decoding, cleaned.
+
+    Cleaned: backslash is slash, ";parameters" and what follows a NUL are dropped, empty
+    and dot segments are resolved. Distinct readings only; linear in the path's length.
+    """
+    readings = {path: None}
+    text = path
+    for _ in range(MAX_ROUNDS):
+        readings[_cleaned(text)] = None
+        decoded = unquote(text, errors="replace") if "%" in text else text
+        if decoded == text:
+            break
+        text = decoded
+    return tuple(readings)
+
+
+def _cleaned(path: str) -> str:
+    out: list[str] = []
+    segments = path.partition("\0")[0].replace("\\", "/").split("/")
+    for segment in segments:
+        name = segment.partition(";")[0]
+        if name == "..":
+            del out[-1:]
+        elif name not in {"", "."}:
+            out.append(name)
+    return "/" + "/".join(out)
+
+
+__all__ = [
+    "Directory",
+    "Facts",
+    "TargetError",
+    "address_number",
+    "embedded_addresses",
+    "names_of",
+    "spellings",
+]

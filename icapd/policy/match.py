@@ -1,0 +1,401 @@
+"""Matchers: what a criterion asks, as frozen data.
+
+One matcher is evaluated here, printed by `explain` and compiled to a Squid ACL, hence no
+closures. `truth` is True, False or None (unknown at this point, DESIGN §4). With `strict`
+a matcher errs towards False and needs all names of the message to agree; without, it errs
+towards True and one name suffices. Rules match generously to block, strictly to exempt.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from icapd.policy.facts import address_number, embedded_addresses
+from icapd.http import DEFAULT_PORTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from icapd.policy.facts import Facts
+
+Truth = bool | None
+Key = tuple[str, str]  # (dimension, value) under which the index files a rule
+
+
+class Matcher(Protocol):
+    """One criterion of a rule."""
+
+    @property
+    def criterion(self) -> str:
+        """The word the policy has for it."""
+        ...
+
+    @property
+    def wanted(self) -> tuple[str, ...]:
+        """Its values as the administrator wrote them."""
+        ...
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Tell whether it holds."""
+        ...
+
+    def found(self, facts: Facts) -> str:
+        """Return the fact it looks at, for `explain`; "" when unknown."""
+        ...
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """Return keys one of which every match has, or None if there are no such keys."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ranges:
+    """A set of addresses: sorted, disjoint, inclusive ranges, IPv4 and IPv6 apart.
+
+    `starts[v]`, `ends[v]` for v = 0 (IPv4) and 1 (IPv6). One trie for both families would
+    match 10.1.2.3 in a00::/8.
+    """
+
+    starts: tuple[tuple[int, ...], tuple[int, ...]]
+    ends: tuple[tuple[int, ...], tuple[int, ...]]
+
+    @classmethod
+    def of(cls, ranges: list[tuple[int, int, int]]) -> Ranges:
+        """Build from (version, first, last), in any order, overlapping or not."""
+        starts: tuple[list[int], list[int]] = ([], [])
+        ends: tuple[list[int], list[int]] = ([], [])
+        for version, first, last in sorted(ranges):
+            family = 0 if version == 4 else 1  # noqa: PLR2004
+            if ends[family] and first <= ends[family][-1] + 1:
+                ends[family][-1] = max(ends[family][-1], last)
+            else:
+                starts[family].append(first)
+                ends[family].append(last)
+        return cls((tuple(starts[0]), tuple(starts[1])), (tuple(ends[0]), tuple(ends[1])))
+
+    def holds(self, address: tuple[int, int]) -> bool:
+        """Tell whether (version, number) is in the set."""
+        family = 0 if address[0] == 4 else 1  # noqa: PLR2004
+        at = bisect_right(self.starts[family], address[1]) - 1
+        return at >= 0 and address[1] <= self.ends[family][at]
+
+    def __bool__(self) -> bool:
+        return any(self.starts)
+
+
+def _over_names(names: tuple[str, ...], one: Callable[[str], bool], *, strict: bool) -> Truth:
+    if not names:
+        return None
+    return all(map(one, names)) if strict else any(map(one, names))
+
+
+def parents(name: str) -> Iterator[str]:
+    """Yield a name and its parent domains: "a.b.c", "b.c", "c"."""
+    while name:
+        yield name
+        name = name.partition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class HostIs:
+    """`host`: names with their subdomains, exact names, addresses and networks."""
+
+    wanted: tuple[str, ...]
+    domains: frozenset[str]
+    exact: frozenset[str]
+    networks: Ranges
+    criterion = "host"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Hold for any name (all, if strict)."""
+        return _over_names(facts.names, self._strict if strict else self._generous, strict=strict)
+
+    def _strict(self, name: str) -> bool:
+        if name in self.exact:
+            return True
+        address = address_number(name) if self.networks else None
+        if address is not None:
+            return self.networks.holds(address)
+        return not self.domains.isdisjoint(parents(name))
+
+    def _generous(self, name: str) -> bool:
+        return self._strict(name) or any(map(self._strict, embedded_addresses(name)))
+
+    def found(self, facts: Facts) -> str:
+        """Return the message's names."""
+        return ", ".join(facts.names)
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it under its names, and under "any address" if it has networks."""
+        names = [("name", name) for name in sorted(self.domains | self.exact)]
+        return (*names, ("address", "")) if self.networks else tuple(names)
+
+
+@dataclass(frozen=True, slots=True)
+class UrlPattern:
+    """One URL of a policy: None is any; `path` is a prefix by whole segments unless `exact`."""
+
+    scheme: str | None
+    host: str
+    subdomains: bool
+    port: int | None
+    path: str
+    query: str | None
+    exact: bool
+
+    @property
+    def needs_path(self) -> bool:
+        """Tell whether a CONNECT cannot decide it."""
+        return self.exact or self.path != "/" or self.query is not None
+
+    def has_host(self, name: str) -> bool:
+        """Compare one name of the message."""
+        return name == self.host or (self.subdomains and name.endswith("." + self.host))
+
+    def has_path(self, path: str) -> bool:
+        """Compare one spelling of the path."""
+        prefix = self.path
+        if path == prefix or path.rstrip("/") == prefix.rstrip("/"):
+            return True
+        return not self.exact and path.startswith(prefix if prefix.endswith("/") else prefix + "/")
+
+
+@dataclass(frozen=True, slots=True)
+class UrlIs:
+    """`url`: scheme, host, port, path and query, as far as each pattern gives them."""
+
+    wanted: tuple[str, ...]
+    patterns: tuple[UrlPattern, ...]
+    criterion = "url"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Hold if one pattern does; unknown if none does but one could with the path known."""
+        result: Truth = False
+        for pattern in self.patterns:
+            one = _url_truth(pattern, facts, strict=strict)
+            if one:
+                return True
+            if one is None:
+                result = None
+        return result
+
+    def found(self, facts: Facts) -> str:
+        """Return the URL in normal form."""
+        return "" if facts.target is None else facts.target.text
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it under its hosts (their subdomains are found by walking up)."""
+        return tuple(("name", host) for host in sorted({pattern.host for pattern in self.patterns}))
+
+
+def _url_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
+    names = _over_names(facts.names, pattern.has_host, strict=strict)
+    if names is False:
+        return False
+    target = facts.target
+    if target is None:
+        return None
+    scheme = target.scheme
+    if pattern.scheme is not None and scheme != pattern.scheme:
+        return False
+    port = pattern.port
+    if port is None and pattern.scheme is not None:
+        port = DEFAULT_PORTS[pattern.scheme]
+    if port is not None and port != target.port:
+        return False
+    if not pattern.needs_path:
+        return names
+    if target.path is None:
+        return None
+    if pattern.query is not None and not _query_holds(pattern.query, target.query or "", strict=strict):
+        return False
+    if strict:
+        return all(map(pattern.has_path, facts.spellings)) and names
+    folded = _folded(pattern)
+    return any(folded.has_path(path.lower()) for path in facts.spellings) and names
+
+
+def _folded(pattern: UrlPattern) -> UrlPattern:
+    path = pattern.path.lower()
+    if path == pattern.path:
+        return pattern
+    return UrlPattern(
+        pattern.scheme, pattern.host, pattern.subdomains, pattern.port, path, pattern.query, pattern.exact
+    )
+
+
+def _query_holds(wanted: str, query: str, *, strict: bool) -> bool:
+    return wanted == query or (not strict and wanted.lower() == query.lower())
+
+
+@dataclass(frozen=True, slots=True)
+class MethodIs:
+    """`method`: upper-case names. Squid sends upper case; other clients may not."""
+
+    wanted: tuple[str, ...]
+    methods: frozenset[str]
+    criterion = "method"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Compare; a method in another case is matched generously only."""
+        method = facts.method
+        if method is None:
+            return None
+        return (method if strict else method.upper()) in self.methods
+
+    def found(self, facts: Facts) -> str:
+        """Return the method."""
+        return facts.method or ""
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it under each method."""
+        return tuple(("method", method) for method in sorted(self.methods))
+
+
+@dataclass(frozen=True, slots=True)
+class PortIs:
+    """`port`: inclusive ranges of the port the request goes to."""
+
+    wanted: tuple[str, ...]
+    ranges: tuple[tuple[int, int], ...]
+    criterion = "port"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:  # noqa: ARG002  (a port has one spelling)
+        """Compare the target's port, given or default."""
+        if facts.target is None:
+            return None
+        return any(first <= facts.target.port <= last for first, last in self.ranges)
+
+    def found(self, facts: Facts) -> str:
+        """Return the port."""
+        return "" if facts.target is None else str(facts.target.port)
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it under each port if they are few."""
+        if sum(last - first + 1 for first, last in self.ranges) > 64:  # noqa: PLR2004
+            return None
+        ports = {port for first, last in self.ranges for port in range(first, last + 1)}
+        return tuple(("port", str(port)) for port in sorted(ports))
+
+
+@dataclass(frozen=True, slots=True)
+class SchemeIs:
+    """`scheme`: http, https, ftp, ws, wss. A CONNECT counts as https."""
+
+    wanted: tuple[str, ...]
+    schemes: frozenset[str]
+    criterion = "scheme"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:  # noqa: ARG002  (a scheme has one spelling)
+        """Compare the target's scheme."""
+        return None if facts.target is None else facts.target.scheme in self.schemes
+
+    def found(self, facts: Facts) -> str:
+        """Return the scheme."""
+        return "" if facts.target is None else facts.target.scheme
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """Schemes are too few to tell rules apart."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIs:
+    """`client`: addresses, networks and ranges of who asks."""
+
+    wanted: tuple[str, ...]
+    networks: Ranges
+    criterion = "client"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:  # noqa: ARG002  (an address has one spelling)
+        """Compare; a client not told at the last point is absent."""
+        if facts.client is None:
+            return False if facts.is_final else None
+        return self.networks.holds(facts.client)
+
+    def found(self, facts: Facts) -> str:
+        """Return the address."""
+        return facts.tx.client.address or ""
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it as one of the rules found by the client's address."""
+        return (("client", ""),)
+
+
+@dataclass(frozen=True, slots=True)
+class UserIs:
+    """`user`: names, compared without regard to case; `*` stands for anything."""
+
+    wanted: tuple[str, ...]
+    exact: frozenset[str]
+    patterns: tuple[tuple[str, ...], ...]  # "a*b" is ("a", "b")
+    criterion = "user"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Compare; generously, "alice" is also alice@REALM and DOMAIN\\alice."""
+        user = facts.tx.client.user
+        if not user:
+            return False if facts.is_final else None
+        forms = (user.casefold(),) if strict else user_forms(user)
+        return not self.exact.isdisjoint(forms) or any(
+            _fits(pattern, form) for pattern in self.patterns for form in forms
+        )
+
+    def found(self, facts: Facts) -> str:
+        """Return the user's name."""
+        return facts.tx.client.user or ""
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it under its names, and under "any user" if it has patterns."""
+        names = [("user", name) for name in sorted(self.exact)]
+        return (*names, ("user", "*")) if self.patterns else tuple(names)
+
+
+def user_forms(user: str) -> tuple[str, ...]:
+    """Return a user's name as sent and without realm or domain, in folded case."""
+    name = user.casefold()
+    return name, name.partition("@")[0], name.rpartition("\\")[2]
+
+
+def _fits(pattern: tuple[str, ...], text: str) -> bool:
+    """Match the parts between the stars left to right, in linear steps."""
+    first, *middle, last = pattern
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in middle:
+        found = text.find(part, at, end)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ListIs:
+    """`list`: the host is in one of these lists."""
+
+    wanted: tuple[str, ...]
+    criterion = "list"
+
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Hold if any name (all, if strict) is in one of the lists."""
+        if not facts.names:
+            return None
+        hits = (not set(self.wanted).isdisjoint(lists) for lists in facts.memberships)
+        return all(hits) if strict else any(hits)
+
+    def found(self, facts: Facts) -> str:
+        """Return the lists the message's names are in."""
+        return ", ".join(dict.fromkeys(name for lists in facts.memberships for name in lists))
+
+    def keys(self) -> tuple[Key, ...] | None:
+        """File it under each list."""
+        return tuple(("list", name) for name in self.wanted)
+
+    def category(self, facts: Facts) -> str | None:
+        """Return the lists that decided, as shown on the page."""
+        found = {name for lists in facts.memberships for name in lists}
+        return ", ".join(name for name in self.wanted if name in found) or None
