@@ -1,5 +1,4 @@
 #!/usr/bin/env python3
-# ruff: noqa
 # mypy: ignore-errors
 """Black-box ICAP/1.0 conformance runner (standard library only).
 
@@ -39,16 +38,17 @@ class Bad(Exception):
 
 
 class Resp:
-    status = 0
-    def __init__(self):
+    status: int = 0
+    headers: "list[tuple[str, str]]"; enc: "list[tuple[str, int]]"; http_head: "bytes | None"; body: "bytes | None"; uob: "int | None"
+    def __init__(self) -> None:
         self.headers, self.enc, self.http_head, self.body, self.trailer = [], [], None, None, []
         self.uob, self.raw_head, self.line, self.icap_trailer = None, b"", "", None
-    def get(self, name):
+    def get(self, name: str) -> "str | None":
         v = [v for n, v in self.headers if n == name.lower()]
         return ", ".join(v) if v else None
 
 
-def fields(block):
+def fields(block: bytes) -> "list[tuple[str, str]]":
     out = []
     for ln in block.split(b"\r\n"):
         if ln[:1] in (b" ", b"\t") and out:
@@ -61,7 +61,7 @@ def fields(block):
     return out
 
 
-def parse_chunks(buf, p):
+def parse_chunks(buf: bytes, p: int) -> "tuple[bytes, list[tuple[str, str]], int | None, int] | None":
     """-> (body, trailer, use-original-body, end) or None when incomplete"""
     body, uob = bytearray(), None
     while True:
@@ -84,7 +84,7 @@ def parse_chunks(buf, p):
         body += buf[p:p + n]; p += n + 2
 
 
-def parse_response(buf, p, method, loose=False):
+def parse_response(buf: "bytes | bytearray", p: int, method: str, loose: bool = False) -> "tuple[Resp, int] | None":
     """-> (Resp, end) or None when incomplete"""
     e = buf.find(b"\r\n\r\n", p)
     if len(buf) > p and not b"ICAP/1.0 ".startswith(bytes(buf[p:p + 9])):

@@ -78,14 +78,19 @@ def _parse(name: str, data: bytes) -> Recorded:
     if kind == "null-body":
         assert not chunks
         return Recorded(name, head, http_heads, b"", b"", None, message_at)
-    before, _, _, used = parse_chunks(chunks, 0)
+    body, used = _read_body(chunks)
     first, after = chunks[:used], chunks[used:]
-    body = before
     if after:
-        more, _, _, end_of_rest = parse_chunks(after, 0)
-        assert end_of_rest == len(after)
+        more, used = _read_body(after)
+        assert used == len(after)
         body += more
     return Recorded(name, head, http_heads, first, after, body, message_at)
+
+
+def _read_body(chunks: bytes) -> tuple[bytes, int]:
+    found = parse_chunks(chunks, 0)
+    assert found is not None
+    return found[0], found[3]
 
 
 def recorded_requests() -> Iterator[Recorded]:
@@ -139,39 +144,41 @@ class Connection:
             self._socket.sendall(sent[start : start + (step or len(sent))])
         answer = self._answer(request.method)
         continued = answer.status == 100
-        body = request.body
         if continued:
             if not request.has_preview or not request.first or b"; ieof" in request.first:
                 return ["100 Continue without a preview that asks for it"], answer
             self._socket.sendall(request.rest or _LAST_CHUNK)
             answer = self._answer(request.method)
-        return list(_faults(request, answer, body, continued=continued)), answer
+        return list(faults(request, answer, continued=continued)), answer
 
 
-def _faults(request: Recorded, answer: Resp, body: bytes | None, *, continued: bool) -> Iterator[str]:
+def faults(request: Recorded, answer: Resp, *, continued: bool) -> Iterator[str]:
+    """Yield what is wrong with an answer that ought to leave the message as it is.
+
+    `continued`: whether 100 Continue came before it.
+    """
     allow = request.allow
-    if request.method == "OPTIONS":
-        if answer.status != 200:
-            yield f"OPTIONS answered {answer.status}"
-        return
-    if not answer.get("istag"):
+    status = answer.status
+    in_preview = request.has_preview and not continued
+    if request.method != "OPTIONS" and not answer.get("istag"):
         yield "no ISTag"
-    if answer.status == 204:
-        if "204" not in allow and (continued or not request.has_preview):
-            yield "204 though neither Allow nor a preview permits it"
-        return
-    if answer.status == 206 and not ("206" in allow and (request.has_preview or "204" in allow)):
+    if status == 204 and "204" not in allow and not in_preview:
+        yield "204 though neither Allow nor a preview permits it"
+    elif status == 206 and not ("206" in allow and (in_preview or "204" in allow)):
         yield "206 though it was not offered"
-    if answer.status not in {200, 206}:
-        yield f"answered {answer.status}"
-        return
-    head = answer.http_head or b""
+    elif status not in ({200} if request.method == "OPTIONS" else {200, 204, 206}):
+        yield f"answered {status}"
+    elif status != 204 and request.method != "OPTIONS":
+        yield from _changes(request, answer)
+
+
+def _changes(request: Recorded, answer: Resp) -> Iterator[str]:
+    head, adapted, body = answer.http_head or b"", answer.body or b"", request.body or b""
     if _VIA.sub(b"", head) != _VIA.sub(b"", request.message_head):
         yield f"head changed: {head!r}"
-    adapted = answer.body
     if answer.uob is not None:
-        adapted = (adapted or b"") + (body or b"")[answer.uob :]
-    if (adapted or b"") != (body or b""):
-        yield f"body changed: {len(adapted or b'')} bytes of {len(body or b'')}"
-    if (body is None) != (answer.enc[-1][0] == "null-body"):
+        adapted += body[answer.uob :]
+    if adapted != body:
+        yield f"body changed: {len(adapted)} bytes of {len(body)}"
+    if (request.body is None) != (answer.enc[-1][0] == "null-body"):
         yield f"entity changed: {answer.enc[-1][0]}"

@@ -1,4 +1,4 @@
-"""Each request a real Squid 5.7 sent is answered legally and byte for byte, and leaves the connection in sync."""
+"""Each request of a real Squid 5.7 is answered legally, byte for byte, and leaves the connection in sync."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cases.icap_cases import Bad
-from tests.cases.recorded import Connection, Recorded, recorded_requests
+from tests.cases.icap_cases import Bad, Resp
+from tests.cases.recorded import Connection, Recorded, faults, recorded_requests
 from tests.serving import serving
 
 if TYPE_CHECKING:
@@ -34,9 +34,9 @@ def _as_recorded(request: Recorded) -> Recorded:
 def _problems(port: int, request: Recorded, step: int = 0) -> list[str]:
     connection = Connection(port)
     try:
-        faults, answer = connection.ask(request, step)
-        if faults:
-            return faults
+        found, answer = connection.ask(request, step)
+        if found:
+            return found
         if request.asks_close:
             return [] if connection.at_end() else ["not closed, though asked to"]
         if "close" in (answer.get("connection") or "").lower():
@@ -70,9 +70,27 @@ def test_all_requests_on_one_connection(port: int) -> None:
     connection = Connection(port)
     try:
         for request in REQUESTS:
-            if not request.asks_close and (faults := connection.ask(request)[0]):
-                failed[request.name] = faults
+            if not request.asks_close and (found := connection.ask(request)[0]):
+                failed[request.name] = found
         assert connection.in_sync() == []
     finally:
         connection.close()
     assert failed == {}
+
+
+def test_the_checks_notice_what_is_wrong() -> None:
+    request = next(r for r in REQUESTS if r.method == "RESPMOD" and r.body)
+    body = request.body or b""
+    answer = Resp()
+    answer.status, answer.headers, answer.enc = 200, [("istag", '"x"')], [("res-hdr", 0), ("res-body", 9)]
+    answer.http_head, answer.body = request.message_head, body
+    assert list(faults(request, answer, continued=False)) == []
+    answer.body = body[:-1]
+    assert any("body changed" in fault for fault in faults(request, answer, continued=True))
+    answer.body, answer.http_head = body, request.message_head.replace(b"200", b"201", 1)
+    assert any("head changed" in fault for fault in faults(request, answer, continued=True))
+    answer.status = 204
+    bare = request.without_offers()
+    assert any("204 though" in fault for fault in faults(bare, answer, continued=False))
+    answer.status = 500
+    assert list(faults(request, answer, continued=False)) == ["answered 500"]
