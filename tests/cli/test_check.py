@@ -1,0 +1,141 @@
+import os
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from icapd.cli.main import main
+from icapd.config import load_config
+from icapd.pki import make_bump_ca
+
+POLICY = """\
+access:
+  - name: no casino
+    when: {host: [casino.example]}
+    action: block
+"""
+SMALLEST = 'listen: ["icap://127.0.0.1:1344"]\npolicy: policy.yaml\n'
+needs_squid = pytest.mark.skipif(
+    shutil.which("squid", path=os.environ["PATH"] + ":/usr/sbin") is None, reason="needs squid"
+)
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a good configuration, and no Squid to be found."""
+    (tmp_path / "icapd.yaml").write_text(SMALLEST)
+    (tmp_path / "policy.yaml").write_text(POLICY)
+    monkeypatch.setattr("icapd.cli.check.shutil.which", lambda *_, **__: None)
+    return tmp_path
+
+
+def check(directory: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, list[str]]:
+    status = main(["check", "-c", str(directory / "icapd.yaml")])
+    out, err = capsys.readouterr()
+    return status, out, err.replace(str(directory), "DIR").splitlines()
+
+
+def test_a_good_configuration_is_printed_with_every_default(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, findings = check(directory, capsys)
+    assert (status, findings) == (0, [])
+    (directory / "all.yaml").write_text(out)
+    assert load_config(directory / "all.yaml").limits == load_config(directory / "icapd.yaml").limits
+    assert "preview: 1024" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "findings"),
+    [
+        ("listen: [icap://a\npolicy: p\n", [r"DIR/icapd.yaml:\d+: not YAML: .*"]),
+        ("", ["DIR/icapd.yaml: is empty"]),
+        ("- a\n", ["DIR/icapd.yaml:1: the file must be a mapping .*"]),
+        (
+            "listn: []\npolicy: p\nlimits: {idle: 1}\n",
+            [
+                "DIR/icapd.yaml:1: 'listen' is missing",
+                "DIR/icapd.yaml:1: unknown key 'listn'; did you mean 'listen'\\?",
+                "DIR/icapd.yaml:3: limits.idle: should be greater than 60",
+            ],
+        ),
+        (
+            SMALLEST.replace("policy.yaml", "none.yaml"),
+            ["DIR/none.yaml: cannot be read: No such file or directory"],
+        ),
+        (
+            SMALLEST + "tls: {certificate: c.pem, key: k.pem}\n",
+            [r"DIR/icapd.yaml:3: tls.certificate: DIR/c.pem cannot be read: No such file or directory"],
+        ),
+    ],
+)
+def test_a_bad_configuration(
+    directory: Path, text: str, findings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (directory / "icapd.yaml").write_text(text)
+    status, _, found = check(directory, capsys)
+    assert status == 1
+    assert len(found) == len(findings), found
+    for line, pattern in zip(found, findings, strict=True):
+        assert re.fullmatch(pattern, line), line
+
+
+def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, findings = check(tmp_path, capsys)
+    assert (status, out) == (1, "")
+    assert findings == ["DIR/icapd.yaml: cannot be read: No such file or directory"]
+
+
+def test_policy_lists_page_and_certificate_are_all_reported_at_once(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (directory / "policy.yaml").write_text(
+        "lists:\n  ads: {domains: [none.txt]}\naccess:\n"
+        "  - name: x\n    when: {hst: [a.example], list: [ads]}\n    action: block\n"
+    )
+    (directory / "page.html").write_text("<p>\n{uri}\n")
+    for name in ("c.pem", "k.pem"):
+        (directory / name).write_text("not PEM\n")
+    (directory / "icapd.yaml").write_text(
+        SMALLEST + "page: page.html\ntls: {certificate: c.pem, key: k.pem}\n"
+    )
+    status, _, findings = check(directory, capsys)
+    text = "\n".join(findings)
+    assert status == 1
+    assert re.search(r"^DIR/policy.yaml:2: .*none.txt", text, re.MULTILINE), text
+    assert re.search(r"^DIR/policy.yaml:5: .*'hst'.*did you mean 'host'", text, re.MULTILINE), text
+    assert re.search(r"^DIR/page.html:2: unknown macro {uri}", text, re.MULTILINE), text
+    assert re.search(r"^DIR/icapd.yaml:4: tls: certificate and key do not serve", text, re.MULTILINE), text
+
+
+@needs_squid
+def test_squid_reads_its_fragment(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.undo()
+    (directory / "icapd.yaml").write_text(SMALLEST + "squid:\n  certgen: /none\n  origin_ca: none.pem\n")
+    gone = "cannot be read: No such file or directory"
+    status, _, findings = check(directory, capsys)
+    assert status == 1
+    assert findings == [
+        f"DIR/icapd.yaml:5: squid.origin_ca: DIR/none.pem {gone}",
+        f"DIR/icapd.yaml:3: squid.ca: DIR/ca/bump.pem {gone}; `icapd ca` makes it",
+        "DIR/icapd.yaml:4: squid.certgen: /none is not a program that can be run",
+    ]
+    (directory / "icapd.yaml").write_text(SMALLEST)
+    ca = make_bump_ca(directory / "ca", name="test", now=datetime.now(UTC))
+    assert check(directory, capsys)[::2] == (0, [])
+    ca.pem.unlink()
+    ca.pem.write_text("not PEM\n")
+    status, _, findings = check(directory, capsys)
+    assert status == 1
+    assert findings
+    assert all(line.startswith("DIR/icapd.yaml: Squid says of its fragment: ") for line in findings)
+
+
+def test_check_needs_no_write_access(directory: Path) -> None:
+    before = sorted(directory.rglob("*"))
+    assert main(["check", "-c", str(directory / "icapd.yaml")]) == 0
+    assert sorted(directory.rglob("*")) == before

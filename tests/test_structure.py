@@ -1,0 +1,66 @@
+"""The shape of the code, as the style guide asks for it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted(path.relative_to(ROOT) for path in (ROOT / "icapd").rglob("*.py"))
+MAX_MODULE = 400  # lines, exclusive
+MAX_FUNCTION = 40  # lines, exclusive; without decorators and docstring
+VAGUE = {"handler", "manager", "engine", "processor", "utils", "misc", "helper", "whitelist", "blacklist"}
+
+# Modules without a test file of their own, and where they are tested instead.
+WITHOUT_MIRROR = {
+    "icapd/__main__.py": "tests/cli/test_main.py runs it",
+    "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
+    "icapd/transaction.py": "fields only",
+    "icapd/cli/options.py": "every command's tests use it",
+}
+
+
+def functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    lines = (function.end_lineno or function.lineno) - function.lineno + 1
+    if ast.get_docstring(function) is not None:
+        docstring = function.body[0]
+        lines -= (docstring.end_lineno or docstring.lineno) - docstring.lineno + 1
+    return lines
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_modules_and_functions_are_short_and_named_for_what_they_do(module: Path) -> None:
+    text = (ROOT / module).read_text()
+    assert text.count("\n") < MAX_MODULE
+    tree = ast.parse(text)
+    assert ast.get_docstring(tree)
+    assert not [f"{f.name}: {length(f)} lines" for f in functions(tree) if length(f) >= MAX_FUNCTION]
+    names = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    names += [function.name for function in functions(tree)] + list(module.with_suffix("").parts)
+    assert not [name for name in names if VAGUE & set(name.lower().strip("_").split("_"))]
+    assert not [
+        name for name in names if name.endswith(("Handler", "Manager", "Engine", "Processor", "Helper"))
+    ]
+
+
+def mirror(module: Path) -> Path:
+    return ROOT / "tests" / module.relative_to("icapd").with_name(f"test_{module.name}")
+
+
+def test_every_module_has_its_test_file() -> None:
+    wanted = [module for module in MODULES if module.name != "__init__.py"]
+    missing = {str(module) for module in wanted if not mirror(module).exists()}
+    assert missing == set(WITHOUT_MIRROR)
+
+
+def test_init_modules_hold_documentation_and_names_only() -> None:
+    for module in MODULES:
+        if module.name == "__init__.py":
+            body = ast.parse((ROOT / module).read_text()).body
+            allowed = (ast.Expr, ast.Import, ast.ImportFrom, ast.Assign, ast.If)
+            assert not [node for node in body if not isinstance(node, allowed)], module
