@@ -24,10 +24,10 @@ class HeadError(ValueError):
 
 
 class Headers:
-    """The header fields of one message, looked up by lower-case name.
+    r"""The header fields of one message, looked up by lower-case name.
 
     `block` holds the fields as received, each preceded by CRLF (the end of the start
-    line belongs to the first): b"\\r\\nHost: a.example\\r\\nAccept: */*\\r\\n\\r\\n".
+    line belongs to the first): b"\r\nHost: a.example\r\nAccept: */*\r\n\r\n".
     """
 
     __slots__ = ("_lower", "block")
@@ -270,9 +270,8 @@ def _absolute_form(text: str) -> Target:
         msg = f"{_shown(text)} is no URL"
         raise TargetError(msg) from error
     query = _unescape(parsed.search[1:]) if parsed.search else None
-    return Target(
-        scheme, _whatwg_host(host), _port(port, DEFAULT_PORTS[scheme]), _unescape(parsed.pathname), query or None
-    )
+    path = _unescape(parsed.pathname)
+    return Target(scheme, _whatwg_host(host), _port(port, DEFAULT_PORTS[scheme]), path, query)
 
 
 def _split_authority(text: str) -> tuple[str, str | None]:

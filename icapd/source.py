@@ -115,7 +115,7 @@ class _Tree:
 
     def take(self, event: yaml.Event) -> bool:
         """Add one event; False ends the reading."""
-        line = event.start_mark.line + 1
+        line = 1 + (event.start_mark.line if event.start_mark is not None else 0)
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
             if self.documents > 1:

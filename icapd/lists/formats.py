@@ -20,6 +20,7 @@ _PLAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)+[a-z][a-z0-9-]{0,62}")
 _ADDRESS = re.compile(r"[0-9.]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]*\]?")
 # What hosts files name for the machine itself: not for filtering.
 _LOCAL = frozenset({"localhost.localdomain", "ip6-localhost", "ip6-loopback"})
+_OWN = frozenset({"0.0.0.0", "127.0.0.1", "::", "::1"})  # noqa: S104  (not bound to, left out)
 
 Line = tuple[int, str | None, str]  # (line, name or None, why it is ignored)
 
@@ -63,8 +64,8 @@ def _name(word: str) -> tuple[str | None, str]:
         name = normal_host(word.removeprefix("*.").removeprefix("."))
     except TargetError:
         return None, "not a domain name"
-    if ":" in name or name.replace(".", "").isdigit():
-        return (None, "this machine or no address") if name in {"0.0.0.0", "::", "127.0.0.1", "::1"} else (name, "")  # noqa: S104
+    if ":" in name or name.rpartition(".")[2].isdigit():
+        return (None, "this machine's own address") if name in _OWN else (name, "")
     if name in _LOCAL or "." not in name:
         return None, "a name without a dot: it would cover a whole top-level domain"
     return name, ""

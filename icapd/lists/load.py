@@ -6,7 +6,6 @@ import array
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import marisa_trie
@@ -18,6 +17,7 @@ from icapd.lists.store import FORMAT, Built, open_built, save_built
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 MIN_KEPT = 256_000  # bytes of list files; less is built sooner than a cache is justified
 _WIDE = 65_535
@@ -72,9 +72,7 @@ def _digest(lists: Mapping[str, Sequence[Path]], digests: Mapping[Path, str]) ->
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _build(
-    lists: Mapping[str, Sequence[Path]], data: Mapping[Path, bytes]
-) -> tuple[Built, array.array[int]]:
+def _build(lists: Mapping[str, Sequence[Path]], data: Mapping[Path, bytes]) -> tuple[Built, array.array[int]]:
     reports: list[ListReport] = []
     digests = hashlib.sha256()
     bits: dict[str, int] = {}  # key to the lists it is in, one bit each
@@ -103,9 +101,7 @@ def _build(
     return Built(ListIndex(order, trie, groups, sets), about), groups
 
 
-def _read_list(
-    name: str, paths: Sequence[Path], data: Mapping[Path, bytes]
-) -> tuple[set[str], ListReport]:
+def _read_list(name: str, paths: Sequence[Path], data: Mapping[Path, bytes]) -> tuple[set[str], ListReport]:
     names: set[str] = set()
     reasons: Counter[str] = Counter()
     examples: list[Ignored] = []

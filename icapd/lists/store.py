@@ -7,7 +7,6 @@ only trusted where nobody else could have written it.
 
 from __future__ import annotations
 
-import array
 import json
 import mmap
 import os
@@ -15,11 +14,14 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import marisa_trie
 
 from icapd.lists.index import ListIndex
+
+if TYPE_CHECKING:
+    import array
 
 FORMAT = "icapd-lists-1"  # goes into the digest: a new layout never meets an old file
 MAX_KEPT = 8

@@ -19,8 +19,9 @@ from icapd.policy.model import (
     Refuse,
     Rule,
     Step,
-    Tls,
     TlsDecision,
+    TlsRule,
+    TrafficRule,
 )
 
 __all__ = [
@@ -35,7 +36,8 @@ __all__ = [
     "Refuse",
     "Rule",
     "Step",
-    "Tls",
     "TlsDecision",
+    "TlsRule",
+    "TrafficRule",
     "load_policy",
 ]

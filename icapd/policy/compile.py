@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import re
 from typing import TYPE_CHECKING, TypeVar
 
 from icapd.http import DEFAULT_PORTS, TargetError, normal_host, parse_target
+from icapd.policy.addresses import Range, Ranges, read_addresses
 from icapd.policy.match import (
     ClientIs,
     HostIs,
     ListIs,
     MethodIs,
     PortIs,
-    Ranges,
     SchemeIs,
     UrlIs,
     UrlPattern,
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from icapd.policy.match import Matcher
 
 _T = TypeVar("_T")
-Range = tuple[int, int, int]  # version, first, last
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PORTS = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
 _URL = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\*\.)?([^/?#]+)([/?#].*)?", re.DOTALL)
@@ -93,27 +91,6 @@ def _read_host(text: str) -> str | Range:
     if name.rpartition(".")[2].isdigit() or ":" in name:
         return read_addresses(name)
     return exact + name
-
-
-def read_addresses(text: str) -> Range:
-    """Read an address, a network (10.0.0.0/8) or a range (10.0.0.1-10.0.0.9)."""
-    first, dash, last = (part.strip() for part in text.partition("-"))
-    try:
-        if dash:
-            low, high = ipaddress.ip_address(first), ipaddress.ip_address(last)
-        else:
-            network = ipaddress.ip_network(first)
-            low, high = network[0], network[-1]
-    except ValueError as error:
-        msg = f"{text!r} is no address, network or range: {error}"
-        raise ValueError(msg) from error
-    if low.version != high.version or int(low) > int(high):
-        msg = f"{text!r} is no range: it must rise within IPv4 or within IPv6"
-        raise ValueError(msg)
-    mapped = (getattr(low, "ipv4_mapped", None), getattr(high, "ipv4_mapped", None))
-    if mapped[0] is not None and mapped[1] is not None:
-        low, high = mapped
-    return low.version, int(low), int(high)
 
 
 def _urls(values: tuple[str, ...]) -> UrlIs:

@@ -7,12 +7,12 @@ is false, and the rules below are not suspended for ever.
 
 from __future__ import annotations
 
-import ipaddress
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from icapd.http import TargetError, authority_host, normal_host
+from icapd.http import authority_host, normal_host
+from icapd.policy.addresses import address_number
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
@@ -93,35 +93,6 @@ class Facts:
         return () if path is None else spellings(path)
 
 
-def address_number(text: str) -> tuple[int, int] | None:
-    """Return (version, number) of an address; IPv4-mapped IPv6 counts as IPv4."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        address = address.ipv4_mapped
-    return address.version, int(address)
-
-
-def embedded_addresses(host: str) -> tuple[str, ...]:
-    """Return the IPv4 addresses that an IPv6 host leads to by 6to4, Teredo or NAT64."""
-    if ":" not in host:
-        return ()
-    address = ipaddress.IPv6Address(host)
-    found = []
-    if address.sixtofour is not None:
-        found.append(str(address.sixtofour))
-    if address.teredo is not None:
-        found.append(str(address.teredo[1]))
-    if int(address) >> 32 == _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
-        found.append(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
-    return tuple(found)
-
-
-_NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32  # RFC 6052 §2.1
-
-
 def spellings(path: str) -> tuple[str, ...]:
     """Return the normal form, then each reading after more rounds of decoding, cleaned.
 
@@ -149,14 +120,3 @@ def _cleaned(path: str) -> str:
         elif name not in {"", "."}:
             out.append(name)
     return "/" + "/".join(out)
-
-
-__all__ = [
-    "Directory",
-    "Facts",
-    "TargetError",
-    "address_number",
-    "embedded_addresses",
-    "names_of",
-    "spellings",
-]

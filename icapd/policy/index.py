@@ -13,7 +13,7 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from icapd.http import TUNNEL_METHODS
-from icapd.policy.facts import address_number, embedded_addresses
+from icapd.policy.addresses import address_number, embedded_addresses
 from icapd.policy.match import ClientIs, parents, user_forms
 from icapd.transaction import Point
 

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from icapd.errors import ConfigError, ConfigErrors
 from icapd.lists import load_lists
 from icapd.lists.store import default_cache
 from icapd.macros import MacroError, Template
 from icapd.policy.compile import Faults, compile_criterion
-from icapd.policy.model import Action, Allow, Block, Bypass, Policy, Redirect, Rule, Tls
+from icapd.policy.model import Action, Allow, Block, Bypass, Policy, Redirect, TlsRule, TrafficRule
 from icapd.source import read_document, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from icapd.policy.match import Matcher
     from icapd.source import Document, Place
 
 _TLS_ACTIONS = ("bump", "splice", "splice_if_sni_matches", "terminate")
+_EXEMPTING = frozenset({"splice", "splice_if_sni_matches"})
 _LATER = ("protection", "default_protection")
 
 
@@ -52,6 +53,9 @@ class CriteriaText(_Strict):
     client: Texts | None = None
     user: Texts | None = None
     list_: Texts | None = Field(default=None, alias="list")
+
+
+_Text = TypeVar("_Text", bound=BaseModel)
 
 
 class RuleText(_Strict):
@@ -86,14 +90,14 @@ def load_policy(path: Path, *, cache: Path | None = None) -> Policy:
     Raises ConfigErrors: all faults of all parts.
     """
     document = read_document(path)
-    errors: list[ConfigError] = []
-    text = validate(document, PolicyText)
+    text, errors = _read(document)
     for key in _LATER:
         if getattr(text, key) is not None:
             errors.append(document.error((key,), f"{key!r} is not part of this version of icapd yet"))
     files = _list_files(document, text, path.parent, errors)
     builder = _Builder(document, text, errors)
-    stages = {stage: builder.stage(stage) for stage in ("bypass", "access", "tls")}
+    bypass, access = builder.traffic("bypass"), builder.traffic("access")
+    tls = builder.tls()
     if errors:
         raise ConfigErrors(errors)
     try:
@@ -102,11 +106,45 @@ def load_policy(path: Path, *, cache: Path | None = None) -> Policy:
         raise ConfigErrors([ConfigError(path, 0, str(error))]) from error
     content = json.dumps([document.value, lists.digest], sort_keys=True)
     return Policy(
-        **stages,
+        bypass=bypass,
+        access=access,
+        tls=tls,
         lists=lists,
         digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
         files=(path, *lists.files),
     )
+
+
+def _read(document: Document) -> tuple[PolicyText, list[ConfigError]]:
+    """Return the policy's text and its faults; what is sound in a faulty file is kept.
+
+    So the faults inside sound rules are found in the same run as the faulty rules are.
+    """
+    try:
+        return validate(document, PolicyText), []
+    except ConfigErrors as errors:
+        value = document.value if isinstance(document.value, dict) else {}
+        lists = value.get("lists")
+        kept = {name: _one(ListText, lists[name]) for name in lists} if isinstance(lists, dict) else {}
+        text = PolicyText.model_construct(
+            lists={name: one or ListText.model_construct(domains=()) for name, one in kept.items()},
+            bypass=tuple(_sound(RuleText, value.get("bypass"))),
+            access=tuple(_sound(RuleText, value.get("access"))),
+            tls=tuple(_sound(RuleText, value.get("tls"))),
+        )
+        return text, list(errors.errors)
+
+
+def _sound(model: type[_Text], values: object) -> Iterator[_Text | None]:
+    for value in values if isinstance(values, list) else ():
+        yield _one(model, value)
+
+
+def _one(model: type[_Text], value: object) -> _Text | None:
+    try:
+        return model.model_validate(value)
+    except (ValidationError, RecursionError):
+        return None
 
 
 def _list_files(
@@ -117,17 +155,23 @@ def _list_files(
     for name, entry in text.lists.items():
         paths = tuple(folder / file for file in entry.domains)
         for at, file in enumerate(paths):
-            try:
-                with file.open("rb") as stream:
-                    stream.read(1)
-            except (OSError, ValueError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
+            reason = _why_unreadable(file)
+            if reason is not None:
                 place = ("lists", name, "domains", at)
                 errors.append(document.error(place, f"list {name!r}: {str(file)!r} cannot be read: {reason}"))
         found[name] = paths
         if not _is_plain(name):
             errors.append(document.error(("lists", name), "a list's name has no control characters"))
     return found
+
+
+def _why_unreadable(file: Path) -> str | None:
+    try:
+        with file.open("rb") as stream:
+            stream.read(1)
+    except (OSError, ValueError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return None
 
 
 def _is_plain(text: str) -> bool:
@@ -142,26 +186,54 @@ class _Builder:
         self.text = text
         self.errors = errors
 
-    def stage(self, stage: str) -> tuple[Rule, ...]:
-        """Return the stage's rules; what is wrong with them goes to `errors`."""
-        rules: list[Rule] = []
+    def traffic(self, stage: str) -> tuple[TrafficRule, ...]:
+        """Return the rules of bypass or access; what is wrong with them goes to `errors`."""
+        rules: list[TrafficRule] = []
+        for place, name, text in self._named(stage):
+            read = self._bypass_action if stage == "bypass" else self._access_action
+            action = read(text.action, (*place, "action"))
+            when, unless = self._conditions(text, place)
+            if action is not None:
+                exempts = isinstance(action, (Allow, Bypass))
+                rules.append(TrafficRule(name, stage, self._source(place), when, unless, exempts, action))
+        return tuple(rules)
+
+    def tls(self) -> tuple[TlsRule, ...]:
+        """Return the tls rules; what is wrong with them goes to `errors`."""
+        rules: list[TlsRule] = []
+        for place, name, text in self._named("tls"):
+            action = text.action
+            when, unless = self._conditions(text, place)
+            if action in _TLS_ACTIONS:
+                source, exempts = self._source(place), action in _EXEMPTING
+                rules.append(TlsRule(name, "tls", source, when, unless, exempts, str(action)))
+            else:
+                advice = f"a tls rule's action is one of {', '.join(_TLS_ACTIONS)}"
+                self._fault((*place, "action"), advice)
+        return tuple(rules)
+
+    def _source(self, place: Place) -> str:
+        return f"{self.document.file}:{self.document.where(place)}"
+
+    def _named(self, stage: str) -> Iterator[tuple[Place, str, RuleText]]:
         seen: dict[str, str] = {}
-        written: tuple[RuleText, ...] = getattr(self.text, stage)
+        written: tuple[RuleText | None, ...] = getattr(self.text, stage)
         for at, text in enumerate(written):
+            if text is None:  # faulty, and told already
+                continue
             place: Place = (stage, at)
             name = text.name or f"{stage} rule {at + 1}"
-            source = f"{self.document.file}:{self.document.where(place)}"
             if name in seen:
                 self._fault((*place, "name"), f"rule {name!r} is already at {seen[name]}")
             elif not _is_plain(name):
                 self._fault((*place, "name"), "a rule's name has no control characters")
-            seen[name] = source
-            when = self._criteria(text.when, (*place, "when"))
-            unless = tuple(self._unless(text, place))
-            action = self._action(stage, text.action, (*place, "action"))
-            if action is not None:
-                rules.append(Rule(name, stage, source, when, unless, action))
-        return tuple(rules)
+            seen.setdefault(name, self._source(place))
+            yield place, name, text
+
+    def _conditions(
+        self, text: RuleText, place: Place
+    ) -> tuple[tuple[Matcher, ...], tuple[tuple[Matcher, ...], ...]]:
+        return self._criteria(text.when, (*place, "when")), tuple(self._unless(text, place))
 
     def _fault(self, place: Place, message: str) -> None:
         self.errors.append(self.document.error(place, message))
@@ -188,23 +260,20 @@ class _Builder:
                     self._fault((*place, criterion, index), f"{criterion}: {message}")
         return tuple(matchers)
 
-    def _action(self, stage: str, action: object, place: Place) -> Action | Tls | None:
-        if stage == "tls":
-            if action in _TLS_ACTIONS:
-                return Tls(str(action))
-            self._fault(place, f"a tls rule's action is one of {', '.join(_TLS_ACTIONS)}")
-        elif stage == "bypass":
-            if action in (None, "allow"):
-                return Bypass()
-            self._fault(place, "a bypass rule can only allow; block and redirect belong into `access`")
-        elif action == "allow":
+    def _bypass_action(self, action: object, place: Place) -> Action | None:
+        if action in (None, "allow"):
+            return Bypass()
+        self._fault(place, "a bypass rule can only allow; block and redirect belong into `access`")
+        return None
+
+    def _access_action(self, action: object, place: Place) -> Action | None:
+        if action == "allow":
             return Allow()
-        elif action == "block":
+        if action == "block":
             return Block()
-        elif isinstance(action, dict) and action.keys() == {"redirect"}:
+        if isinstance(action, dict) and action.keys() == {"redirect"}:
             return self._redirect(action["redirect"], (*place, "redirect"))
-        else:
-            self._fault(place, 'an access rule\'s action is allow, block or {redirect: "URL"}')
+        self._fault(place, 'an access rule\'s action is allow, block or {redirect: "URL"}')
         return None
 
     def _redirect(self, target: object, place: Place) -> Redirect | None:

@@ -8,12 +8,11 @@ towards True and one name suffices. Rules match generously to block, strictly to
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from icapd.policy.facts import address_number, embedded_addresses
 from icapd.http import DEFAULT_PORTS
+from icapd.policy.addresses import Ranges, address_number, embedded_addresses
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -48,41 +47,6 @@ class Matcher(Protocol):
     def keys(self) -> tuple[Key, ...] | None:
         """Return keys one of which every match has, or None if there are no such keys."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Ranges:
-    """A set of addresses: sorted, disjoint, inclusive ranges, IPv4 and IPv6 apart.
-
-    `starts[v]`, `ends[v]` for v = 0 (IPv4) and 1 (IPv6). One trie for both families would
-    match 10.1.2.3 in a00::/8.
-    """
-
-    starts: tuple[tuple[int, ...], tuple[int, ...]]
-    ends: tuple[tuple[int, ...], tuple[int, ...]]
-
-    @classmethod
-    def of(cls, ranges: list[tuple[int, int, int]]) -> Ranges:
-        """Build from (version, first, last), in any order, overlapping or not."""
-        starts: tuple[list[int], list[int]] = ([], [])
-        ends: tuple[list[int], list[int]] = ([], [])
-        for version, first, last in sorted(ranges):
-            family = 0 if version == 4 else 1  # noqa: PLR2004
-            if ends[family] and first <= ends[family][-1] + 1:
-                ends[family][-1] = max(ends[family][-1], last)
-            else:
-                starts[family].append(first)
-                ends[family].append(last)
-        return cls((tuple(starts[0]), tuple(starts[1])), (tuple(ends[0]), tuple(ends[1])))
-
-    def holds(self, address: tuple[int, int]) -> bool:
-        """Tell whether (version, number) is in the set."""
-        family = 0 if address[0] == 4 else 1  # noqa: PLR2004
-        at = bisect_right(self.starts[family], address[1]) - 1
-        return at >= 0 and address[1] <= self.ends[family][at]
-
-    def __bool__(self) -> bool:
-        return any(self.starts)
 
 
 def _over_names(names: tuple[str, ...], one: Callable[[str], bool], *, strict: bool) -> Truth:
@@ -191,30 +155,37 @@ class UrlIs:
 
 
 def _url_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
-    names = _over_names(facts.names, pattern.has_host, strict=strict)
-    if names is False:
-        return False
+    place = _place_truth(pattern, facts, strict=strict)
+    if place is False or not pattern.needs_path:
+        return place
     target = facts.target
-    if target is None:
+    if target is None or target.path is None:
         return None
-    scheme = target.scheme
-    if pattern.scheme is not None and scheme != pattern.scheme:
-        return False
+    return _path_truth(pattern, target.query or "", facts.spellings, strict=strict) and place
+
+
+def _place_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
+    """Compare host, scheme and port; the port of a scheme counts where none is given."""
+    names = _over_names(facts.names, pattern.has_host, strict=strict)
+    target = facts.target
+    if names is False or target is None:
+        return False if names is False else None
     port = pattern.port
-    if port is None and pattern.scheme is not None:
-        port = DEFAULT_PORTS[pattern.scheme]
-    if port is not None and port != target.port:
-        return False
-    if not pattern.needs_path:
-        return names
-    if target.path is None:
-        return None
-    if pattern.query is not None and not _query_holds(pattern.query, target.query or "", strict=strict):
-        return False
+    if pattern.scheme is not None:
+        if target.scheme != pattern.scheme:
+            return False
+        port = port or DEFAULT_PORTS[pattern.scheme]
+    return names if port is None or port == target.port else False
+
+
+def _path_truth(pattern: UrlPattern, query: str, spellings: tuple[str, ...], *, strict: bool) -> bool:
+    """Compare every spelling if strict, else look for one, without regard to case."""
     if strict:
-        return all(map(pattern.has_path, facts.spellings)) and names
+        return pattern.query in {None, query} and all(map(pattern.has_path, spellings))
+    if pattern.query is not None and pattern.query.lower() != query.lower():
+        return False
     folded = _folded(pattern)
-    return any(folded.has_path(path.lower()) for path in facts.spellings) and names
+    return any(folded.has_path(path.lower()) for path in spellings)
 
 
 def _folded(pattern: UrlPattern) -> UrlPattern:
@@ -224,10 +195,6 @@ def _folded(pattern: UrlPattern) -> UrlPattern:
     return UrlPattern(
         pattern.scheme, pattern.host, pattern.subdomains, pattern.port, path, pattern.query, pattern.exact
     )
-
-
-def _query_holds(wanted: str, query: str, *, strict: bool) -> bool:
-    return wanted == query or (not strict and wanted.lower() == query.lower())
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +301,7 @@ class UserIs:
     criterion = "user"
 
     def truth(self, facts: Facts, *, strict: bool) -> Truth:
-        """Compare; generously, "alice" is also alice@REALM and DOMAIN\\alice."""
+        """Compare; generously, "alice" is also alice@REALM and DOMAIN/alice (with backslash)."""
         user = facts.tx.client.user
         if not user:
             return False if facts.is_final else None

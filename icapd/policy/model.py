@@ -1,4 +1,4 @@
-"""The policy and its one question: what is to happen to this transaction?
+"""The policy and its one question: what is to happen to this transaction.
 
 Order: bypass, then access; in each the first rule that holds ends the stage (DESIGN §4). A
 rule whose truth is unknown at this point ends its stage too, with nothing established: the
@@ -54,35 +54,22 @@ class Refuse:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tls:
-    """What Squid does with a tunnel: bump, splice, splice_if_sni_matches or terminate."""
-
-    name: str
-
-
 Action = Allow | Bypass | Block | Redirect | Refuse
-_EXEMPTING_TLS = frozenset({"splice", "splice_if_sni_matches"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`when`: all must hold. `unless`: no entry may hold whole. `source` is "file:line"."""
+    """`when`: all must hold. `unless`: no entry may hold whole. `source` is "file:line".
+
+    `exempts` tells whether it lets something out, and so must match strictly.
+    """
 
     name: str
     stage: str
     source: str
     when: tuple[Matcher, ...]
     unless: tuple[tuple[Matcher, ...], ...]
-    action: Action | Tls
-
-    @property
-    def exempts(self) -> bool:
-        """Tell whether this rule lets something out, and so must match strictly."""
-        action = self.action
-        return isinstance(action, (Allow, Bypass)) or (
-            isinstance(action, Tls) and action.name in _EXEMPTING_TLS
-        )
+    exempts: bool
 
     def truth(self, facts: Facts) -> Truth:
         """Return `when` AND NOT (any of `unless`), three-valued.
@@ -107,6 +94,20 @@ class Rule:
             if isinstance(matcher, ListIs):
                 return matcher.category(facts)
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficRule(Rule):
+    """A rule of the stages bypass and access."""
+
+    action: Action
+
+
+@dataclass(frozen=True, slots=True)
+class TlsRule(Rule):
+    """What Squid does with a tunnel: bump, splice, splice_if_sni_matches or terminate."""
+
+    action: str
 
 
 def all_of(matchers: Iterable[Matcher], facts: Facts, *, strict: bool) -> Truth:
@@ -177,9 +178,9 @@ class Policy:
     def __init__(
         self,
         *,
-        bypass: tuple[Rule, ...] = (),
-        access: tuple[Rule, ...] = (),
-        tls: tuple[Rule, ...] = (),
+        bypass: tuple[TrafficRule, ...] = (),
+        access: tuple[TrafficRule, ...] = (),
+        tls: tuple[TlsRule, ...] = (),
         lists: ListSet,
         digest: str = "",
         files: tuple[Path, ...] = (),
@@ -262,7 +263,7 @@ class Policy:
             if truth is None:
                 return TlsDecision("bump", None, tuple(trace or ()), rule)
             if truth:
-                return TlsDecision(rule.action.name, rule, tuple(trace or ()))
+                return TlsDecision(rule.action, rule, tuple(trace or ()))
         return TlsDecision("bump", None, tuple(trace)) if trace else _BUMP
 
 
