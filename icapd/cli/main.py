@@ -76,6 +76,6 @@ def _explained(error: click.ClickException | IcapdError | OSError) -> tuple[str,
                 error.exit_code,
             )
         case click.ClickException():
-            return error.format_message(), error.exit_code
+            return error.format_message().rstrip("."), error.exit_code
     place = f"{error.filename}: " if error.filename else ""
     return f"{place}{error.strerror or error}", 1

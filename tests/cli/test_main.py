@@ -67,7 +67,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
         ((), "icapd: Missing command (see `icapd --help`)"),
         (("serv",), r"icapd: No such command 'serv'.* \(see `icapd --help`\)"),
         (("check", "--colour"), r"icapd: No such option '?--colour'?.* \(see `icapd check --help`\)"),
-        (("check", "-c"), r"icapd: Option '-c' requires an argument \(see `icapd check --help`\)"),
+        (("check", "-c"), "icapd: Option '-c' requires an argument"),
     ],
 )
 def test_usage_errors_are_one_line_and_status_2(
