@@ -9,6 +9,8 @@ import re
 # Limits in bytes. Whatever a peer announces, no more than this is held for it.
 MAX_LINE = 8 * 1024  # request or status line: Squid's service URIs take 100
 MAX_ICAP_HEAD = 64 * 1024  # Squid's own limit for a reply head
+MAX_FIELDS = 1000  # lines of fields in it: Squid sends a dozen, and joining equal names must stay cheap
+MAX_ENCAPSULATED = 256  # the longest legal value takes 50, so padding is all that is refused
 MAX_HTTP_HEADS = 128 * 1024  # request and response head together, 64 KB each in Squid
 MAX_CHUNK_LINE = 4 * 1024  # chunk-size with extensions
 MAX_TRAILER = 16 * 1024
@@ -42,3 +44,4 @@ CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)[ \t]*+((?:;[^\x00\r\n]*+)?)")
 EXTENSION = re.compile(
     rb";[ \t]*(" + TOKEN + rb")(?:[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*+\"|" + TOKEN + rb"))?[ \t]*"
 )
+EXTENSIONS = re.compile(rb"(?:" + EXTENSION.pattern + rb")*+")

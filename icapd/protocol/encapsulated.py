@@ -10,7 +10,7 @@ import functools
 import itertools
 from dataclasses import dataclass
 
-from icapd.protocol.abnf import ENTITY, MAX_HTTP_HEADS
+from icapd.protocol.abnf import ENTITY, MAX_ENCAPSULATED, MAX_HTTP_HEADS
 from icapd.protocol.errors import RemoteProtocolError
 
 _BODIES = frozenset({b"req-body", b"res-body", b"opt-body", b"null-body"})
@@ -47,6 +47,8 @@ def parse_encapsulated(value: bytes) -> tuple[tuple[bytes, int], ...]:
     before; the last entity is the one body. Raises RemoteProtocolError(400), (413) for more heads
     than MAX_HTTP_HEADS.
     """
+    if len(value) > MAX_ENCAPSULATED:
+        raise RemoteProtocolError(400, "Encapsulated is longer than any legal one")
     entities: list[tuple[bytes, int]] = []
     for item in value.split(b","):
         match = ENTITY.fullmatch(item)
@@ -103,7 +105,7 @@ def cut_head(data: bytes, start: int, end: int) -> bytes:
     says would make the rest the next request (smuggling). Raises RemoteProtocolError(400).
     """
     head = data[start:end]
-    if head.find(b"\r\n\r\n") != end - start - 4:
+    if end - start < 4 or head.find(b"\r\n\r\n") != end - start - 4:  # noqa: PLR2004
         raise RemoteProtocolError(400, "an encapsulated head does not end where its offset says")
     bare = head.replace(b"\r\n", b"")
     if b"\n" in bare or b"\r" in bare or b"\0" in bare:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from icapd.protocol.abnf import FIELD, MAX_LINE, REQUEST_LINE, STATUS_LINE, URI
+from icapd.protocol.abnf import FIELD, MAX_FIELDS, MAX_LINE, REQUEST_LINE, STATUS_LINE, URI
 from icapd.protocol.encapsulated import NOTHING, Layout, request_layout, response_layout
 from icapd.protocol.errors import RemoteProtocolError
 from icapd.protocol.events import RequestReceived
@@ -52,10 +52,17 @@ def parse_request_line(line: bytes) -> RequestLine:
     return RequestLine(match[1], uri[2] or b"/")
 
 
-@functools.lru_cache(maxsize=256)
 def tokens(value: bytes) -> frozenset[bytes]:
     """Split a comma-separated list into lower-case tokens: b"204, Trailers" to {b"204", b"trailers"}."""
+    # 64 KB of tokens take megabytes as a set: no cache may hold that
+    return _known_tokens(value) if len(value) <= _MAX_KNOWN_LENGTH else _split(value)
+
+
+def _split(value: bytes) -> frozenset[bytes]:
     return frozenset(item.strip().lower() for item in value.split(b",") if item.strip())
+
+
+_known_tokens = functools.lru_cache(maxsize=256)(_split)
 
 
 def parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
@@ -64,6 +71,8 @@ def parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
     Two X-Client-IP thus become no address, and two Encapsulated no legal list, rather than a choice
     between them. Raises RemoteProtocolError(400) for a line that is not 'name: value'.
     """
+    if len(lines) > MAX_FIELDS:
+        raise RemoteProtocolError(400, "more header lines than the limit")
     fields: dict[bytes, bytes] = {}
     known = _KNOWN_LINES
     last = b""
