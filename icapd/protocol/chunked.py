@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from icapd.protocol.abnf import (
     CHUNK_LINE,
     EXTENSION,
+    EXTENSIONS,
     FIELDS,
     MAX_CHUNK,
     MAX_CHUNK_LINE,
@@ -116,20 +117,25 @@ class ChunkReader:
             if following != _CRLF:
                 if _CRLF.startswith(following):
                     return False
-                raise RemoteProtocolError(400, "chunk data is not ended by CRLF")
+                if run.is_empty:
+                    raise RemoteProtocolError(400, "chunk data is not ended by CRLF")
+                return False  # the data first, however the bytes were cut; the fault in the next read
             run.at += 2
             self._owes_crlf = False
         return True
 
     def _read_line(self, run: _Run) -> bool:
         """Read a chunk line; False when it has not come, or is the last-chunk's, which ends the run."""
-        line = _chunk_line(run.data, run.at)
+        try:
+            line = _chunk_line(run.data, run.at)
+        except RemoteProtocolError:
+            if run.is_empty:
+                raise
+            return False  # the data first, as above
         if line is None:
             return False
         match, end = line
         size = int(match[1], 16)
-        if size > MAX_CHUNK:
-            raise RemoteProtocolError(413, "a chunk larger than any body")
         if size == 0:
             if run.is_empty:  # otherwise the data first, and the last-chunk in the next read
                 self._end = run.last_chunk = _last_chunk(match[2])
@@ -145,7 +151,7 @@ class ChunkReader:
     def _read_trailer(self, data: bytes, at: int) -> tuple[BodyEnded | None, int]:
         end = at if data.startswith(_CRLF, at) else data.find(b"\r\n\r\n", at, at + MAX_TRAILER + 4)
         if end < 0:
-            if len(data) - at > MAX_TRAILER:
+            if len(data) - at - 3 > MAX_TRAILER:  # its blank line may be there but for one byte
                 raise RemoteProtocolError(400, "a trailer larger than the limit")
             return None, at
         last = self._end
@@ -153,9 +159,14 @@ class ChunkReader:
         if end == at:
             return last, at + 2
         trailer = data[at : end + 2]
-        if FIELDS.fullmatch(_CRLF + trailer[:-2]) is None:
+        if not is_trailer(trailer):
             raise RemoteProtocolError(400, "a trailer that is not header fields")
         return BodyEnded(trailer, last.ieof, last.original_from), end + 4
+
+
+def is_trailer(trailer: bytes) -> bool:
+    """Whether `trailer` is fields, each ended by CRLF, and so cannot end the body early or extend it."""
+    return trailer.endswith(_CRLF) and FIELDS.fullmatch(_CRLF + trailer[:-2]) is not None
 
 
 def _chunk_line(data: bytes, at: int) -> tuple[re.Match[bytes], int] | None:
@@ -171,12 +182,16 @@ def _chunk_line(data: bytes, at: int) -> tuple[re.Match[bytes], int] | None:
     match = CHUNK_LINE.fullmatch(data, at, end)
     if match is None:
         raise RemoteProtocolError(400, "a chunk size that is not a hexadecimal number")
+    if len(match[1]) == 16 and int(match[1], 16) > MAX_CHUNK:  # noqa: PLR2004  # 15 digits cannot reach it
+        raise RemoteProtocolError(413, "a chunk larger than any body")
     return match, end + 2
 
 
 def _last_chunk(extensions: bytes) -> BodyEnded:
     if not extensions:
         return _PLAIN_END
+    if EXTENSIONS.fullmatch(extensions) is None:  # whether it says ieof must not depend on the reader
+        raise RemoteProtocolError(400, "extensions of the last-chunk that are not 'name=value'")
     ieof, original = False, None
     for name, value in EXTENSION.findall(extensions):
         if name.lower() == b"ieof" and not value:
