@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from icapd.protocol.chunked import chunk
+from icapd.protocol.errors import LocalProtocolError
 
 CONTINUE = b"ICAP/1.0 100 Continue\r\n\r\n"  # bare: two Go clients compare it byte for byte
 
@@ -25,6 +26,7 @@ REASONS = {
     418: b"Bad Composition",
     500: b"Server Error",
     501: b"Method Not Implemented",
+    502: b"Bad Gateway",
     503: b"Service Overloaded",
     505: b"ICAP Version Not Supported",
 }
@@ -68,9 +70,18 @@ class Answer:
     extra: bytes = b""
 
     def render(self, banner: Banner, *, close: bool) -> bytes:
-        """Return the bytes of the answer, up to the body that follows if it `streams`."""
+        """Return the bytes of the answer, up to the body that follows if it `streams`.
+
+        Raises LocalProtocolError for a status or a shape that no answer has.
+        """
         head = self.head
         has_body = self.streams or self.body is not None
+        if self.status not in REASONS or (self.streams and self.body is not None):
+            raise LocalProtocolError("no final answer has this status, or a body both whole and to come")
+        if self.status == 204 and (has_body or head is not None):  # noqa: PLR2004
+            raise LocalProtocolError("204 encapsulates nothing")
+        if self.status == 206 and not self.streams:  # noqa: PLR2004
+            raise LocalProtocolError("206 has a body that ends in use-original-body")
         if has_body:
             offset = b"%b-body=%d" % (self.entity, 0 if head is None else len(head))
         else:

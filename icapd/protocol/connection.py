@@ -7,6 +7,7 @@ Nothing here knows a socket, a clock or a policy.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from icapd.protocol.abnf import MAX_HTTP_HEADS, MAX_ICAP_HEAD
@@ -17,19 +18,25 @@ if TYPE_CHECKING:
     from icapd.protocol.chunked import ChunkReader
 
 # A peer that sends ahead of its turn is read no further than this; the socket's buffer holds the rest.
-MAX_UNREAD = MAX_ICAP_HEAD + MAX_HTTP_HEADS
+# No less than the longest legal head, its blank line and what it encapsulates, or that would never end.
+MAX_UNREAD = MAX_ICAP_HEAD + 4 + MAX_HTTP_HEADS
+
+# From this many unread bytes on they are kept in a bytearray: adding to bytes copies them all, which
+# would cost a peer that drips a long head, byte by byte, nothing and us its square.
+_GROWS = 4 * 1024
 
 
-class Connection:
+class Connection(ABC):
     """Buffer and reading state of one connection, of either role."""
 
-    __slots__ = ("_at", "_buffer", "_eof", "_reader", "_scanned", "_start")
+    __slots__ = ("_at", "_buffer", "_eof", "_reader", "_scanned", "_start", "_taken")
 
     def __init__(self) -> None:
-        self._buffer = b""
+        self._buffer: bytes | bytearray = b""
         self._at = 0  # what is before it has been read
         self._eof = False
         self._reader: ChunkReader | None = None  # of the body being read
+        self._taken = 0  # payload bytes of readers done with, of the message at hand
         self._start = -1  # where the encapsulated heads begin, once the ICAP head is parsed
         self._scanned = 0  # no end of head before it
 
@@ -41,8 +48,11 @@ class Connection:
             self._buffer = data
             self._at = 0
             self._scanned = 0
+        elif isinstance(self._buffer, bytearray):
+            self._buffer += data
         else:
-            self._buffer = self._buffer[self._at :] + data
+            rest = self._buffer[self._at :]
+            self._buffer = rest + data if len(rest) < _GROWS else bytearray(rest) + data
             self._scanned -= self._at
             self._start -= self._at if self._start >= 0 else 0
             self._at = 0
@@ -69,8 +79,16 @@ class Connection:
 
     @property
     def body_bytes(self) -> int:
-        """Payload bytes of the body being read so far."""
-        return 0 if self._reader is None else self._reader.total
+        """Payload bytes that have come of the body at hand, its preview included."""
+        return self._taken if self._reader is None else self._taken + self._reader.total
+
+    def _settle(self) -> bytes:
+        """Return the buffer as bytes, which all reading of whole messages works on."""
+        buffer = self._buffer
+        if type(buffer) is bytes:
+            return buffer
+        self._buffer = buffer = bytes(buffer)
+        return buffer
 
     def _head_end(self) -> int:
         """Find the end of the ICAP head at hand, -1 if it has not come. Skips empty lines before it."""
@@ -81,7 +99,7 @@ class Connection:
         end = buffer.find(b"\r\n\r\n", scan)
         if end < 0:
             self._scanned = max(len(buffer) - 3, self._at)
-        if (len(buffer) if end < 0 else end) - self._at > MAX_ICAP_HEAD:
+        if (len(buffer) - 3 if end < 0 else end) - self._at > MAX_ICAP_HEAD:
             raise RemoteProtocolError(400, "an ICAP head larger than the limit")
         if end < 0 and self._eof and self.unread:
             raise RemoteProtocolError(400, "the connection ended inside a head")
@@ -95,21 +113,28 @@ class Connection:
             raise RemoteProtocolError(400, "the connection ended inside an encapsulated head")
         return False
 
-    def _next_of_body(self) -> DataReceived | BodyEnded | None:
-        """Read on in the body at hand."""
+    def _end_reading(self) -> None:
+        if self._reader is not None:
+            self._taken += self._reader.total
+            self._reader = None
+
+    def _next_of_body(self, *, answered: bool = False) -> DataReceived | BodyEnded | ConnectionEnded | None:
+        """Read on in the body at hand; when it is `answered` already, the peer may well end it by closing."""
         reader = self._reader
         assert reader is not None  # noqa: S101  # the only callers look first
-        event, self._at = reader.read(self._buffer, self._at)
+        event, self._at = reader.read(self._settle(), self._at)
         if event is None and self._eof:
+            if answered:
+                return ConnectionEnded()
             raise RemoteProtocolError(400, "the connection ended inside a body")
         return event
 
     def _nothing(self) -> ConnectionEnded | None:
         return ConnectionEnded() if self._eof and not self.unread else None
 
+    @abstractmethod
     def next_event(self) -> Event | None:
         """Return the next event, or None when more bytes, or a step of ours, are needed first.
 
         Raises RemoteProtocolError; the connection is then of no more use but for one error answer.
         """
-        raise NotImplementedError  # pragma: no cover

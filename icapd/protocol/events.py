@@ -80,7 +80,8 @@ class BodyEnded:
     """The body is over: last-chunk read.
 
     `trailer` holds the HTTP trailer's fields as received, each ended by CRLF (errata e2). `ieof`
-    tells that the preview was the whole body. `original_from` is use-original-body of a 206.
+    tells that the preview was the whole body, ignored elsewhere.
+    `original_from` is use-original-body of a 206.
     """
 
     trailer: bytes = b""
@@ -90,7 +91,7 @@ class BodyEnded:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionEnded:
-    """The peer closed between two messages."""
+    """The peer closed between two messages, or after an answer that came before the end of its request."""
 
 
 Event = (

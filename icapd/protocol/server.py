@@ -18,11 +18,11 @@ from __future__ import annotations
 import enum
 
 from icapd.protocol.answers import CONTINUE, Answer, Banner
-from icapd.protocol.chunked import ChunkReader, last_chunk
+from icapd.protocol.chunked import ChunkReader, is_trailer, last_chunk
 from icapd.protocol.connection import Connection
 from icapd.protocol.encapsulated import Layout, cut_head
 from icapd.protocol.errors import LocalProtocolError
-from icapd.protocol.events import BodyEnded, Event, PreviewEnded, RequestReceived
+from icapd.protocol.events import BodyEnded, ConnectionEnded, Event, PreviewEnded, RequestReceived
 from icapd.protocol.head import parse_request_head
 
 
@@ -58,11 +58,11 @@ class ServerConnection(Connection):
                 return self._next_request()
             if state is not State.PREVIEW and state is not State.BODY:
                 return None
-            event = self._next_of_body()
+            event = self._next_of_body(answered=self.request is None)
             if event is None:
                 return None
             seen = self._body_ended(event) if isinstance(event, BodyEnded) else event
-            if self.request is not None:
+            if self.request is not None or isinstance(seen, ConnectionEnded):
                 return seen
             # the answer is complete: the rest of its request is dropped
             self._step()
@@ -75,7 +75,7 @@ class ServerConnection(Connection):
             end = self._head_end()
             if end < 0:
                 return self._nothing()
-            request, layout = parse_request_head(self._buffer[self._at : end])
+            request, layout = parse_request_head(bytes(self._buffer[self._at : end]))
             self._start = end + 4
         else:
             request, layout = self._pending
@@ -84,14 +84,15 @@ class ServerConnection(Connection):
         if not self._has(size, start):
             self._pending = (request, layout)
             return None
+        buffer = self._settle()
         self._pending = None
         self._start = -1
         middle = start + layout.request_end
         self._at = end = start + size
         if layout.request_end:
-            request.request_head = cut_head(self._buffer, start, middle)
+            request.request_head = cut_head(buffer, start, middle)
         if layout.has_response:
-            request.response_head = cut_head(self._buffer, middle, end)
+            request.response_head = cut_head(buffer, middle, end)
         # Preview with null-body: the whole body, none, is in the preview (facts/icap.md §1, p-zero-null)
         self._in_preview = in_preview = request.preview is not None
         if layout.body is None:
@@ -99,26 +100,34 @@ class ServerConnection(Connection):
         else:
             self._reader = ChunkReader()
             self.state = State.PREVIEW if in_preview else State.BODY
+        self._taken = 0
         self.closing = request.close
         self.request = request
         return request
 
     def _body_ended(self, event: BodyEnded) -> BodyEnded | PreviewEnded:
-        self._reader = None
-        if self.state is State.PREVIEW and not event.ieof:
+        self._end_reading()
+        in_preview = self.state is State.PREVIEW
+        if in_preview and not event.ieof:
             self.state = State.AWAITING
             return PreviewEnded()
         self.state = State.COMPLETE
-        return event
+        return event if in_preview or not event.ieof else BodyEnded(event.trailer)
 
-    def end_body_now(self) -> BodyEnded | PreviewEnded:
-        """Take the body as ended without the CRLF that `awaits_trailer` waits for; then close."""
+    def end_body_now(self) -> BodyEnded | PreviewEnded | None:
+        """Take the body as ended without the CRLF that `awaits_trailer` waits for; then close.
+
+        Returns the event, None where nobody waits for it: the answer is complete.
+        """
         reader = self._reader
         if reader is None:
             raise LocalProtocolError("no body is being read")
         event = self._body_ended(reader.end_now())
         self._at = len(self._buffer)
         self.closing = True
+        if self.request is None:
+            self._step()
+            return None
         return event
 
     # -- answers ---------------------------------------------------------------------------------
@@ -136,14 +145,24 @@ class ServerConnection(Connection):
     def may_204(self) -> bool:
         """Whether 204 is legal now: in answer to a preview, or allowed outside one (RFC 3507 §4.6)."""
         request = self.request
-        return request is not None and (b"204" in request.allow or self._in_preview)
+        return (
+            request is not None
+            and self._answering is None
+            and (self._in_preview or b"204" in request.allow)
+            and request.method != b"OPTIONS"
+        )
 
     @property
     def may_206(self) -> bool:
         """Whether 206 is legal now: `Allow: 206` in a preview, `Allow: 204, 206` outside."""
         request = self.request
         return (
-            request is not None and b"206" in request.allow and (self._in_preview or b"204" in request.allow)
+            request is not None
+            and self._answering is None
+            and request.body is not None
+            and b"206" in request.allow
+            and (self._in_preview or b"204" in request.allow)
+            and request.method != b"OPTIONS"
         )
 
     def send_unmodified(self, banner: Banner) -> bytes:
@@ -178,25 +197,37 @@ class ServerConnection(Connection):
         return wire
 
     def send_end(self, trailer: bytes = b"", *, original_from: int | None = None) -> bytes:
-        """End the body of the answer."""
+        """End the body of the answer.
+
+        `trailer` holds HTTP trailer fields, each ended by CRLF. `original_from` is where the client goes
+        on from in the original body, an offset not past what came of it: 206 must say it.
+        """
         answer = self._answering
         if answer is None:
             raise LocalProtocolError("no answer with a body was begun")
-        if original_from is not None and answer.status != 206:  # noqa: PLR2004
-            raise LocalProtocolError("use-original-body belongs to 206")
+        if (original_from is None) is (answer.status == 206):  # noqa: PLR2004
+            raise LocalProtocolError("use-original-body belongs to 206, which ends in nothing else")
+        if original_from is not None and (trailer or not 0 <= original_from <= self.body_bytes):
+            raise LocalProtocolError("use-original-body is an offset in what came of the body")
+        if trailer and not is_trailer(trailer):
+            raise LocalProtocolError("a trailer that is not header fields, each ended by CRLF")
         self._finish()
         return last_chunk(trailer, original_from=original_from)
 
     def send_error(self, status: int, banner: Banner, *, extra: bytes = b"") -> bytes:
         """Answer an ICAP error and close: `closing` is set, nothing is read any more.
 
-        Returns b"" when an answer has begun: all that is left is to cut it, without a last-chunk.
+        Returns b"" when an answer has begun: all that is left is to cut it, without a last-chunk. So
+        too when the last answer is complete and no other may follow it: a client that reads on would
+        take the error for the answer to its next request.
         """
-        begun = self._answering is not None
+        ended = self.request is None and (self.state is not State.HEAD or self.closing)
+        begun = ended or self._answering is not None
         self.closing = True
         self._finish()
         self.state = State.HEAD
-        self._reader = None
+        self._end_reading()
+        self._pending = None
         self._at = len(self._buffer)
         return b"" if begun else Answer(status, extra=extra).render(banner, close=True)
 
