@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 class Record:
     """One decision; `all` holds every key of the line, the others are the ones most asked for."""
 
+    time: datetime
     id: str
     point: str
     method: str
@@ -28,7 +30,8 @@ class Record:
         value = json.loads(line)
         names = ("id", "point", "method", "url", "action")
         texts = {name: str(value.get(name) or "") for name in names}
-        return cls(**texts, rule=value.get("rule") or None, all=value)
+        time = datetime.fromisoformat(value["time"])
+        return cls(time=time, **texts, rule=value.get("rule") or None, all=value)
 
 
 class Decisions:

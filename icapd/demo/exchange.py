@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from icapd.demo.client import curl
@@ -16,19 +17,25 @@ if TYPE_CHECKING:
     from icapd.demo.decisions import Record
     from icapd.demo.lab import Lab
 
-_SETTLE = 0.05  # s left to a connection or decision line that should not come
-_PATIENCE = 3.0  # s at most for a decision line that should
+_SETTLE = 0.05  # s left to a connection that should not come
+_LOGGED = 0.8  # s within which icapd writes a decision: it gathers lines for half a second
+_PATIENCE = 3.0  # s at most for a decision that must come
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What came of one request. `contacts` are complete; decision lines may still be on their way."""
+    """What came of one request. `contacts` are complete; decision lines may still be on their way.
+
+    `mark` is a place in the decision log before it, `started` and `ended` when curl did.
+    """
 
     url: str
     seen: Seen
     contacts: tuple[Contact, ...]
     lab: Lab
     mark: int
+    started: datetime
+    ended: float
 
     @property
     def connections(self) -> int:
@@ -40,19 +47,23 @@ class Exchange:
         """The requests the origins read."""
         return tuple(contact for contact in self.contacts if isinstance(contact, RequestReceived))
 
-    def records(self, point: str = "reqmod", method: str = "") -> list[Record]:
-        """Return the decisions made since the request was sent, at `point`, on `method` ("": on any)."""
+    def logged(self, point: str = "reqmod", method: str = "") -> list[Record]:
+        """Return the decisions logged so far on this request, at `point`, on `method` ("": on any)."""
         return [
             record
             for record in self.lab.decisions.since(self.mark)
-            if record.point == point and method in ("", record.method)
+            if record.time >= self.started and record.point == point and method in ("", record.method)
         ]
 
+    def records(self, point: str = "reqmod", method: str = "") -> list[Record]:
+        """Return all such decisions: waits as long as a line may take to be written."""
+        time.sleep(max(0.0, self.ended + _LOGGED - time.monotonic()))
+        return self.logged(point, method)
+
     def record(self, point: str = "reqmod", method: str = "") -> Record:
-        """Return the last such decision, waiting a few seconds for it. Raises LookupError if none comes."""
-        deadline = time.monotonic() + _PATIENCE
-        while not (found := self.records(point, method)):
-            if time.monotonic() > deadline:
+        """Return the last such decision as soon as there is one. Raises LookupError if none comes."""
+        while not (found := self.logged(point, method)):
+            if time.monotonic() > self.ended + _PATIENCE:
                 msg = f"icapd has logged no decision at {point} on {method or 'anything'} for {self.url}"
                 raise LookupError(msg)
             time.sleep(_SETTLE)
@@ -74,8 +85,11 @@ class Fetch:
         lab = self.lab
         url = lab.site.fill(url)
         contacts, decisions = lab.contacts.mark(), lab.decisions.mark()
+        now = datetime.now(UTC)
+        started = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as exact as the log
         trusted = lab.site.authority(trust or (ORIGIN if port == PLAIN else BUMP))
         filled = [lab.site.fill(option) for option in options]
         seen = curl(url, proxy=lab.site.proxy(port), trust=trusted, options=filled)
+        ended = time.monotonic()
         time.sleep(_SETTLE)
-        return Exchange(url, seen, lab.contacts.since(contacts), lab, decisions)
+        return Exchange(url, seen, lab.contacts.since(contacts), lab, decisions, started, ended)

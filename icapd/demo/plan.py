@@ -21,11 +21,13 @@ class ProxyPort:
 class Plan:
     """A policy, the names its origins have, Squid's ports and what else Squid is told.
 
+    The origins have the names `uncertified` too, but no certificate with them.
     In `policy` and `squid_lines` $http and $https are the origins' ports, $NAME is a proxy port's and
     $directory the lab's directory. `squid_lines` stand before icapd's fragment.
     """
 
     policy: str
     names: tuple[str, ...]
+    uncertified: tuple[str, ...] = ()
     proxy_ports: tuple[ProxyPort, ...] = (ProxyPort(BUMP, bump=True), ProxyPort(PLAIN, bump=False))
     squid_lines: str = ""

@@ -36,10 +36,12 @@ def run_case(case: Case, lab: Lab) -> Result:
 
 def _settled(case: Case, exchange: Exchange) -> Record | None:
     """Return the decision that settled it: the first that is not an allow, else the last on a request."""
-    if case.outcome.action is not None:
+    if case.outcome.action is None:
+        records = exchange.records()
+    else:
         with contextlib.suppress(LookupError):
             exchange.record(method=case.outcome.method)
-    records = exchange.records()
+        records = exchange.logged()
     return next((record for record in records if record.action != "allow"), records[-1] if records else None)
 
 

@@ -125,8 +125,9 @@ def write_site(site: Site, context: ssl.SSLContext) -> None:
         f'{{address: "127.0.0.1:{ports[port.name]}", bump: {str(port.bump).lower()}}}'
         for port in site.plan.proxy_ports
     ]
+    names = " ".join(site.plan.names + site.plan.uncertified)
     texts = {
-        "hosts": f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {' '.join(site.plan.names)}\n",
+        "hosts": f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {names}\n",
         "policy.yaml": site.fill(site.plan.policy),
         "icapd.yaml": _ICAPD_YAML.substitute(ports, origin=ADDRESS, squid_ports=", ".join(squid_ports)),
         "squid.conf": _SQUID_CONF.substitute(directory=directory, extra=site.fill(site.plan.squid_lines)),

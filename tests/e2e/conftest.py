@@ -82,6 +82,7 @@ done
 PLAN = Plan(
     policy=POLICY,
     names=tuple(f"{name}.lab.test" for name in NAMES),
+    uncertified=("uncertified.lab.test",),
     proxy_ports=(ProxyPort("bump", bump=True), ProxyPort("plain", bump=False), ProxyPort("users", bump=True)),
     squid_lines=SQUID_LINES,
 )

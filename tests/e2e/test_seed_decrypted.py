@@ -41,7 +41,7 @@ def test_5_two_encrypted_channels_are_established(fetch: Fetch) -> None:
 
 def test_5_the_proxy_refuses_an_origin_whose_certificate_it_does_not_trust(fetch: Fetch) -> None:
     """The name is not in the origin's certificate: the client gets Squid's error, the origin no request."""
-    exchange = fetch("https://unnamed.lab.test:$https/")
+    exchange = fetch("https://uncertified.lab.test:$https/")
     assert exchange.seen.status == 503
     assert exchange.requests == ()
 
