@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from icapd.http import normal_host
 from icapd.pages import Pages, page_values
 from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect
 from icapd.transaction import Point
@@ -107,7 +108,10 @@ def _tunnel(tx: Transaction, request: RequestHead, policy: Policy) -> Answer:
     tls = policy.decide_tls(tx)
     if tls.action == "bump":  # what the fragment does with an unmarked CONNECT
         return _VIRGIN
-    return _marked(request, BUMP, tls.action.encode("ascii"), ())
+    action = tls.action
+    if action == "splice_if_sni_matches" and tx.sni is not None and normal_host(tx.sni) == request.url.host:
+        action = "splice"  # Squid asks twice; the second time it knows the name, and only this is a yes
+    return _marked(request, BUMP, action.encode("ascii"), ())
 
 
 def _marked(

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from icapd.config import Config, SquidPort, SquidSettings
 
-BLOCK_PAGE = "ERR_ICAPD_BLOCK"
 MARKS = ("X-Icapd-Verdict", "X-Icapd-Bump", "X-Icapd-Page", "X-Icapd-Location")
 _NAME = re.compile(r"@([a-z_]+)@")
 # Quotes, ` and ( begin other syntaxes of squid.conf, # a comment, ${…} and %… are replaced by Squid.
@@ -51,6 +50,8 @@ def _blocks(settings: SquidSettings) -> Iterator[str]:
     """Name the blocks in the order in which Squid must read them."""
     bumps = any(port.bump for port in settings.ports)
     yield "forged"
+    if bumps:
+        yield "nested"
     yield "access"
     yield "ports"
     if bumps:
@@ -82,7 +83,7 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
         "clients": " ".join(_word("clients", client) for client in settings.clients) or "none",
         "origins": "\n".join(_origins(origins)),
         "exempt": " !icapd_origins" if origins else "",
-        "page": _word("error_directory", errors / BLOCK_PAGE),
+        "errors": _word("error_directory", errors),
     }
 
 

@@ -14,6 +14,11 @@ from icapd.squid.conf import render_conf
 if TYPE_CHECKING:
     from icapd.config import Config
 
+_SQUIDS_PAGES = (
+    Path("/usr/share/squid/errors/templates"),  # Debian
+    Path("/usr/share/squid/errors/en"),  # others, and upstream's own prefix
+    Path("/usr/local/squid/share/errors/templates"),
+)
 _READABLE = 0o644  # by Squid's user, which is not ours
 
 
@@ -27,15 +32,30 @@ def write_fragments(config: Config, out: Path) -> tuple[Path, ...]:
     errors = config.squid.error_directory or out / "errors"
     texts = {out / "icapd.conf": render_conf(config, errors)}
     for page in sorted(shared("squid", "errors").iterdir(), key=lambda page: page.name):
-        texts[out / "errors" / page.name] = page.read_text(encoding="utf-8")
+        texts[out / "errors" / page.name] = page.read_text(encoding="utf-8").rstrip("\n")  # Squid would send it
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             _replace(path, text)
+        _link_squids_pages(out / "errors")
     except OSError as error:
         msg = f"{error.filename or out}: {error.strerror}"
         raise IcapdError(msg) from None
     return tuple(texts)
+
+
+def _link_squids_pages(errors: Path) -> None:
+    """Link Squid's own pages into `errors`: an error_directory without them works, but is complained about.
+
+    Where Squid is not installed there is nothing to link. Pages an admin put there stay.
+    """
+    source = next((directory for directory in _SQUIDS_PAGES if directory.is_dir()), None)
+    for page in sorted(source.iterdir()) if source else ():
+        link = errors / page.name
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+        if page.is_file() and not link.exists():
+            link.symlink_to(page)
 
 
 def _replace(path: Path, text: str) -> None:
