@@ -8,6 +8,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from icapd.config import Limits
 from tests.certificates import make_certificate
 from tests.serving import Served, serving
 
@@ -73,3 +74,8 @@ def test_every_case_over_tls(tmp_path: Path) -> None:
         assert _failed(problems) == {}
         assert len(problems) > 110
         assert _is_quiet(served)
+
+
+def test_default_deadlines_are_within_the_decks_wait() -> None:
+    """The slow cases are also run by hand with --slow 26 against a default configuration."""
+    assert max(Limits().head, Limits().body) < 25
