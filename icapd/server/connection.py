@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, ISSLTransport
-from twisted.internet.protocol import Protocol
+from twisted.internet.protocol import Protocol, connectionDone
 from zope.interface import implementer
 
 from icapd.adaptation import UseAdapted
@@ -31,9 +31,9 @@ from icapd.server.sending import DirectSender, TlsSender
 from icapd.server.site import TICK, Site
 
 if TYPE_CHECKING:
-    from twisted.internet.tcp import Server as TcpTransport
-    from twisted.protocols.tls import TLSMemoryBIOProtocol
     from twisted.python.failure import Failure
+
+    from icapd.server.interfaces import TcpTransport, TlsTransport, Transport
 
 _VIA = b"Via: ICAP/1.0 icapd\r\n"  # RFC 3507 §4.4.2: an adapted message names us
 _TRAILER_TICKS = 2  # a body whose last CRLF is missing is taken as ended after a second
@@ -56,6 +56,7 @@ class IcapProtocol(Protocol):
         self.site = site
         self.conn = ServerConnection()
         self.sender: DirectSender | TlsSender
+        self._wire: Transport
         self.plan = Plan.NONE
         self.decision_id = ""
         self.since = site.tick  # tick of the last progress in the phase at hand
@@ -68,12 +69,12 @@ class IcapProtocol(Protocol):
 
     def connectionMade(self) -> None:
         """Begin, or refuse when the limit is reached."""
-        transport = self.transport
+        self._wire = transport = cast("Transport", self.transport)
         if ISSLTransport.providedBy(transport):
-            self.sender = TlsSender(cast("TLSMemoryBIOProtocol", transport), self._drained)
+            self.sender = TlsSender(cast("TlsTransport", transport), self._drained)
         else:
             self.sender = DirectSender(cast("TcpTransport", transport), self._drained)
-        transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        transport.setTcpNoDelay(True)
         site = self.site
         site.connections.add(self)
         if len(site.connections) > site.config.limits.connections:
@@ -91,7 +92,7 @@ class IcapProtocol(Protocol):
         """The client sends no more; what it asked for is still answered."""
         self._peer_done = True
         if self._lingering:
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self._wire.loseConnection()
             return
         self.conn.receive(b"")
         self._advance()
@@ -99,7 +100,7 @@ class IcapProtocol(Protocol):
     def writeConnectionLost(self) -> None:
         """Our own half is closed: nothing more to do."""
 
-    def connectionLost(self, reason: Failure) -> None:  # noqa: ARG002
+    def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
         """Forget the connection; a transaction at hand is dropped with it."""
         self.site.connections.discard(self)
         self._lingering = True
@@ -194,24 +195,25 @@ class IcapProtocol(Protocol):
     # -- the end ---------------------------------------------------------------------------------
 
     def _refuse(self, error: RemoteProtocolError) -> None:
-        peer = self.transport.getPeer()  # type: ignore[union-attr]
         self.site.warn(
             "refused a request of {peer}: {status} {why}",
-            peer=getattr(peer, "host", "?"),
+            peer=getattr(self._wire.getPeer(), "host", "?"),
             status=error.status,
             why=str(error),
         )
         self._send_error(error.status)
 
     def _send_error(self, status: int) -> None:
+        answered = self.conn.draining  # then an error would be read as the answer to the next request
         data = self.conn.send_error(status, self.site.banner)
         self.plan = Plan.NONE
-        if data:
+        if answered:
+            self._linger()
+        elif data:
             self.sender.write(data)
             self._linger()
         else:  # an answer had begun: cut it, so that nobody takes a part for the whole (facts/icap.md §1)
-            self._lingering = True
-            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.abort()
 
     def _linger(self) -> None:
         """Close our half and read on a while: closing with bytes unread sends RST, which eats the answer."""
@@ -221,11 +223,10 @@ class IcapProtocol(Protocol):
         self._lingering = True
         self.since = self.site.tick
         self._set_paused(False)
-        transport = self.transport
-        if self._peer_done or isinstance(self.sender, TlsSender):
-            transport.loseConnection()  # type: ignore[union-attr]
+        if self._peer_done:
+            self._wire.loseConnection()
         else:
-            cast("TcpTransport", transport).loseWriteConnection()
+            self.sender.close()
 
     def _drained(self) -> None:
         """The sender holds nothing any more: go on reading."""
@@ -236,11 +237,10 @@ class IcapProtocol(Protocol):
     def _set_paused(self, paused: bool) -> None:
         if paused is not self._paused:
             self._paused = paused
-            transport = cast("TcpTransport", self.transport)
             if paused:
-                transport.pauseProducing()
+                self._wire.pauseProducing()
             else:
-                transport.resumeProducing()
+                self._wire.resumeProducing()
 
     def check_deadline(self) -> None:
         """Called every TICK: end what has waited too long."""
@@ -248,12 +248,12 @@ class IcapProtocol(Protocol):
         limits = self.site.config.limits
         if self._lingering:
             if age > limits.linger:
-                self.transport.abortConnection()  # type: ignore[union-attr]
+                self._wire.abortConnection()
         elif self.sender.congested:
             if self.sender.progressed():
                 self.since = self.site.tick
             elif age > limits.body:
-                self.transport.abortConnection()  # type: ignore[union-attr]
+                self._wire.abortConnection()
         elif self.conn.state is not State.HEAD:
             self._check_body(age, limits.body)
         elif self.conn.unread:
@@ -271,6 +271,11 @@ class IcapProtocol(Protocol):
         elif conn.draining and conn.body_bytes > _DRAIN_BYTES:
             self._linger()
 
+    def abort(self) -> None:
+        """Cut the connection."""
+        self._lingering = True
+        self._wire.abortConnection()
+
     def close_if_idle(self) -> None:
         """Drain: close now if nothing is at hand; else after the answer at hand."""
         conn = self.conn
@@ -278,8 +283,8 @@ class IcapProtocol(Protocol):
             return
         if conn.state is State.HEAD and not conn.unread and not conn.answering and not self.sender.congested:
             self._linger()
-        else:
-            conn.closing = conn.closing or conn.request is not None
+        elif conn.state is not State.HEAD or not conn.unread:  # a request half read is still answered
+            conn.closing = True
 
 
 def _adapted(answer: UseAdapted, decision_id: str) -> IcapAnswer:

@@ -28,7 +28,7 @@ _log = Logger(namespace="icapd")
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """How a reload ended: `problems` is empty if the policy `digest` now serves; else the old one still does."""
+    """How a reload ended: without `problems` the policy `digest` now serves, else the old one still does."""
 
     digest: str
     changed: bool
@@ -69,10 +69,11 @@ class Reloader:
         return Reloaded(generation.policy.digest, changed, (), notes)
 
     def _failed(self, failure: Failure) -> Reloaded:
-        if failure.check(IcapdError):
-            return self._kept(*str(failure.value).splitlines())
+        error = failure.value
+        if isinstance(error, IcapdError):
+            return self._kept(*str(error).splitlines())
         _log.failure("reload failed", failure)
-        return self._kept(f"unforeseen: {failure.type.__name__}")
+        return self._kept(f"unforeseen: {type(error).__name__}")
 
     def _kept(self, *problems: str) -> Reloaded:
         digest = self._site.generation.policy.digest

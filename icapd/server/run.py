@@ -9,12 +9,12 @@ import ipaddress
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
-from twisted.internet import error, task
-from twisted.internet import reactor as _reactor
+from twisted.internet import error, reactor, task
 from twisted.internet.protocol import Factory
-from twisted.logger import FileLogObserver, LogEvent, Logger, formatEvent, globalLogBeginner
+from twisted.logger import FileLogObserver, ILogObserver, LogEvent, Logger, formatEvent, globalLogBeginner
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
@@ -24,11 +24,13 @@ from icapd.server.site import TICK, Site, load_generation
 from icapd.server.tls import server_context
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IAddress, IListeningPort
+    from twisted.internet.interfaces import IAddress
     from twisted.internet.protocol import Protocol
 
     from icapd.config import Config, Listen
+    from icapd.server.interfaces import Port, Reactor
 
+_reactor = cast("Reactor", reactor)
 _BACKLOG = 1024
 _log = Logger(namespace="icapd")
 
@@ -42,14 +44,27 @@ class IcapFactory(Factory):
         self.site = site
         self._networks = tuple(ipaddress.ip_network(text) for text in site.config.peers)
 
-    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
-        """Return the protocol of a connection from `addr`, None to close it at once."""
+    def admits(self, addr: IAddress | None) -> bool:
+        """Whether `addr` is one of `peers`; if not, that is logged."""
         host = ipaddress.ip_address(getattr(addr, "host", "::"))
         mapped = getattr(host, "ipv4_mapped", None)
-        if not any((mapped or host) in network for network in self._networks):
-            self.site.warn("{host} is not in `peers`: connection refused", host=str(host))
-            return None
-        return IcapProtocol(self.site)
+        if any((mapped or host) in network for network in self._networks):
+            return True
+        self.site.warn("{host} is not in `peers`: connection refused", host=str(host))
+        return False
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
+        """Return the protocol of a connection from `addr`, None to close it at once."""
+        return IcapProtocol(self.site) if self.admits(addr) else None
+
+
+class IcapsFactory(TLSMemoryBIOFactory):
+    """The same over TLS; Twisted's own would wrap the None of a refused peer, and fail on it."""
+
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:  # type: ignore[override]
+        """Return the protocol of a connection from `addr`, None to close it at once."""
+        inner = cast("IcapFactory", self.wrappedFactory)
+        return self.protocol(self, IcapProtocol(inner.site)) if inner.admits(addr) else None
 
 
 def run(config: Config) -> int:
@@ -64,7 +79,7 @@ def run(config: Config) -> int:
     factory = IcapFactory(site)
     ports = [_listen(listen, config, factory) for listen in config.listen]
     names = ", ".join(
-        f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"  # type: ignore[attr-defined]
+        f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
         for listen, port in zip(config.listen, ports, strict=True)
     )
     ticks = task.LoopingCall(site.on_tick)
@@ -83,17 +98,18 @@ def run(config: Config) -> int:
 class _Drain:
     """SIGTERM: no new connections, idle ones closed, those at hand finished or cut after limits.drain."""
 
-    def __init__(self, site: Site, ports: list[IListeningPort]) -> None:
+    def __init__(self, site: Site, ports: list[Port]) -> None:
         self._site = site
         self._ports = ports
         self._polls = 0
+        self._stopped = False
 
     def signalled(self, *_: object) -> None:
         _reactor.callFromThread(self._begin)
 
     def _begin(self) -> None:
         if self._site.draining:
-            _reactor.stop()
+            self._stop()
             return
         self._site.draining = True
         for port in self._ports:
@@ -108,18 +124,22 @@ class _Drain:
         if not open_now or self._polls * 0.1 >= limit:
             if open_now:
                 _log.warn("{count} connections were cut after {limit} s", count=open_now, limit=limit)
-            _reactor.stop()
+            self._stop()
             return
         self._polls += 1
         _reactor.callLater(0.1, self._poll)
 
+    def _stop(self) -> None:
+        if not self._stopped:  # a third signal, or the second as the last connection ends
+            self._stopped = True
+            _reactor.stop()
 
-def _listen(listen: Listen, config: Config, factory: IcapFactory) -> IListeningPort:
+
+def _listen(listen: Listen, config: Config, plain: IcapFactory) -> Port:
+    factory: IcapFactory | IcapsFactory = plain
+    if listen.scheme == "icaps":
+        factory = IcapsFactory(server_context(config), isClient=False, wrappedFactory=plain)
     try:
-        if listen.scheme == "icaps":
-            return _reactor.listenSSL(
-                listen.port, factory, server_context(config), backlog=_BACKLOG, interface=listen.host
-            )
         return _reactor.listenTCP(listen.port, factory, backlog=_BACKLOG, interface=listen.host)
     except error.CannotListenError as failure:
         reason = failure.socketError
@@ -151,4 +171,5 @@ def _begin_logging(stream: TextIO) -> None:
             return None
         return "".join(f"icapd: {level}: {part}\n" for part in text.splitlines())
 
-    globalLogBeginner.beginLoggingTo([FileLogObserver(stream, line)], redirectStandardIO=False)
+    observer = cast("ILogObserver", FileLogObserver(stream, line))
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

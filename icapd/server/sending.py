@@ -18,8 +18,7 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.tcp import Server as TcpTransport
-    from twisted.protocols.tls import TLSMemoryBIOProtocol
+    from icapd.server.interfaces import TcpTransport, TlsTransport
 
 
 @implementer(IPullProducer)
@@ -36,36 +35,36 @@ class DirectSender:
 
     def write(self, data: bytes) -> None:
         """Send `data`, or hand the rest of it to the transport."""
-        if not self.congested:
-            try:
-                sent = self._send(data)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self._transport.abortConnection()
-                return
-            if sent == len(data):
-                return
-            data = data[sent:]
-            self.congested = True
+        if self.congested:
             self._transport.write(data)
-            # A pull producer is asked for more when the buffer is empty: the one public sign of it.
-            self._registering = True
-            self._transport.registerProducer(self, streaming=False)
-            self._registering = False
             return
-        self._transport.write(data)
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:  # the peer is gone: congested for ever, so that nothing more is read or decided
+            self.congested = True
+            self._transport.abortConnection()
+            return
+        if sent == len(data):
+            return
+        self.congested = True
+        self._transport.write(data[sent:])
+        # A pull producer is asked for more when the buffer is empty: the one public sign of it.
+        self._registering = True
+        self._transport.registerProducer(self, streaming=False)
+        self._registering = False
 
     def progressed(self) -> bool:
         """Whether the peer's kernel took bytes since the last call (asked only while congested)."""
-        try:
-            answer = fcntl.ioctl(self._transport.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
-        except OSError:
-            return False
-        outstanding = struct.unpack("i", answer)[0]
+        outstanding = _outstanding(self._transport)
         moved = outstanding != self._outstanding
         self._outstanding = outstanding
         return moved
+
+    def close(self) -> None:
+        """Close our half; called when nothing is held. The transport goes on reading."""
+        self._transport.loseWriteConnection()
 
     def resumeProducing(self) -> None:
         """Twisted: the transport's buffer is empty (the first call, made on registering, is not that)."""
@@ -83,19 +82,28 @@ class DirectSender:
 class TlsSender:
     """Sends over TLS, whose records only the transport can write."""
 
-    def __init__(self, transport: TLSMemoryBIOProtocol, on_drained: Callable[[], None]) -> None:
+    def __init__(self, transport: TlsTransport, on_drained: Callable[[], None]) -> None:
         self._transport = transport
         self._on_drained = on_drained
+        self._outstanding = -1
         self.congested = False
-        transport.registerProducer(self, True)
+        transport.registerProducer(self, streaming=True)
 
     def write(self, data: bytes) -> None:
         """Send `data`."""
         self._transport.write(data)
 
     def progressed(self) -> bool:
-        """Whether bytes moved: not known for TLS, whose buffers are short."""
-        return False
+        """Whether the peer's kernel took bytes since the last call (asked only while congested)."""
+        outstanding = _outstanding(self._transport.transport)
+        moved = outstanding != self._outstanding
+        self._outstanding = outstanding
+        return moved
+
+    def close(self) -> None:
+        """Send close_notify; the transport reads on until the peer's."""
+        self._transport.unregisterProducer()  # until then it would wait for more from us
+        self._transport.loseConnection()
 
     def pauseProducing(self) -> None:
         """Twisted: the transport holds more than it likes to."""
@@ -108,3 +116,12 @@ class TlsSender:
 
     def stopProducing(self) -> None:
         """Twisted: the connection is lost."""
+
+
+def _outstanding(transport: TcpTransport) -> int:
+    """Return how many bytes the kernel holds that the peer's has not taken, -1 if there is no socket."""
+    try:
+        answer = fcntl.ioctl(transport.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+    except (OSError, ValueError):
+        return -1
+    return int(struct.unpack("i", answer)[0])

@@ -91,7 +91,11 @@ class Site:
             self.log.warn("{count} more warnings were not shown", count=self._suppressed)
         self._warnings = self._suppressed = 0
         for connection in tuple(self.connections):
-            connection.check_deadline()
+            try:
+                connection.check_deadline()
+            except Exception:  # noqa: BLE001  # one connection's fault must not stop the clock of all
+                self.log.failure("a deadline could not be kept")
+                connection.abort()
 
     def adapt(self, icap: RequestReceived, service: Service, decision_id: str) -> Answer:
         """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head."""

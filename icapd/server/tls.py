@@ -33,15 +33,15 @@ def server_context(config: Config) -> CertificateOptions:
         key = crypto.load_privatekey(crypto.FILETYPE_PEM, _read(tls.key))
     except crypto.Error:
         raise IcapdError(f"{tls.key} holds no private key in PEM form") from None
-    options: dict[str, object] = {}
-    if tls.client_ca is not None:
-        options = {"caCerts": _certificates(tls.client_ca), "verify": True, "requireCertificate": True}
+    client_ca = None if tls.client_ca is None else _certificates(tls.client_ca)
     factory = CertificateOptions(
         privateKey=key,
         certificate=chain[0],
         extraCertChain=chain[1:],
         raiseMinimumTo=TLSVersion.TLSv1_2,
-        **options,
+        verify=client_ca is not None,
+        caCerts=client_ca,
+        requireCertificate=True,  # where it is verified
     )
     try:
         factory.getContext()
