@@ -57,6 +57,16 @@ class Headers:
             at = lower.find(needle, at + 2)
         return values
 
+    def is_only(self, name: bytes, value: bytes) -> bool:
+        """Tell whether `name` stands there once, with `value` (both lower-case) as sent."""
+        lower = self._lower
+        if lower is None:
+            lower = self._lower = self.block.lower()
+        needle = b"\r\n" + name + b": "
+        at = lower.find(needle)
+        start = at + len(needle)
+        return at >= 0 and lower.startswith(value + CRLF, start) and lower.find(needle[:-1], start) < 0
+
     def text(self, name: bytes) -> str | None:
         """Return the first value of `name` as latin-1 text, which loses no byte."""
         value = self.get(name)
@@ -227,6 +237,11 @@ def normal_host(text: str) -> str:
         msg = f"{_shown(text)} is no host"
         raise TargetError(msg)
     return _whatwg_host(host)
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a host in normal form is an address: no name ends in a number (WHATWG)."""
+    return ":" in host or (host[-1:].isdigit() and host.rpartition(".")[2].isdigit())
 
 
 def authority_host(text: str) -> str:

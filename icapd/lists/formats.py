@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from icapd.http import TargetError, normal_host
+from icapd.http import TargetError, is_address, normal_host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -64,7 +64,7 @@ def _name(word: str) -> tuple[str | None, str]:
         name = normal_host(word.removeprefix("*.").removeprefix("."))
     except TargetError:
         return None, "not a domain name"
-    if ":" in name or name.rpartition(".")[2].isdigit():
+    if is_address(name):
         return (None, "this machine's own address") if name in _OWN else (name, "")
     if name in _LOCAL or "." not in name:
         return None, "a name without a dot: it would cover a whole top-level domain"

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from icapd.http import is_address
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 def key_of(name: str) -> str:
     """Return the key of a name or address in normal form."""
-    if ":" in name or name.rpartition(".")[2].isdigit():  # no name ends in a number: WHATWG
+    if is_address(name):
         return "=" + name
     return ".".join(name.split(".")[::-1]) + "."
 

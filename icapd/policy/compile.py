@@ -6,7 +6,7 @@ import difflib
 import re
 from typing import TYPE_CHECKING, TypeVar
 
-from icapd.http import DEFAULT_PORTS, TargetError, normal_host, parse_target
+from icapd.http import DEFAULT_PORTS, TargetError, is_address, normal_host, parse_target
 from icapd.policy.addresses import Range, Ranges, read_addresses
 from icapd.policy.match import (
     ClientIs,
@@ -88,7 +88,7 @@ def _read_host(text: str) -> str | Range:
         return read_addresses(text)
     exact = "=" if text.startswith("=") else ""
     name = normal_host(text.removeprefix("=").removeprefix("*.").removeprefix("."))
-    if name.rpartition(".")[2].isdigit() or ":" in name:
+    if is_address(name):
         return read_addresses(name)
     return exact + name
 

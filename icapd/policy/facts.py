@@ -39,16 +39,17 @@ def names_of(tx: Transaction) -> tuple[str, ...]:
     sni, connect_host = tx.sni, tx.connect_host
     if request is None:
         names: tuple[str, ...] = ()
+        host = ""
     else:
         host = request.url.host
         names = (host,)
-        for value in request.headers.get_all(b"host"):
-            other = value.decode("latin-1")
-            if other and other != host:
-                names = _with(names, authority_host(other))
-    if sni is not None:
+        if not request.headers.is_only(b"host", host.encode("ascii")):
+            for value in request.headers.get_all(b"host"):
+                if value:
+                    names = _with(names, authority_host(value.decode("latin-1")))
+    if sni is not None and sni != host:
         names = _with(names, normal_host(sni))
-    if connect_host is not None:
+    if connect_host is not None and connect_host != host:
         names = _with(names, normal_host(connect_host))
     return names
 
@@ -74,7 +75,7 @@ class Facts:
         request = self.tx.request
         if request is None:
             return "CONNECT" if self.tx.point is Point.TLS else None
-        return "CONNECT" if request.method == "NONE" else request.method
+        return "CONNECT" if request.method.upper() == "NONE" else request.method
 
     @cached_property
     def memberships(self) -> tuple[tuple[str, ...], ...]:

@@ -10,16 +10,17 @@ the same first match as all rules from top to bottom.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from icapd.http import TUNNEL_METHODS
+from icapd.http import TUNNEL_METHODS, is_address
 from icapd.policy.addresses import address_number, embedded_addresses
-from icapd.policy.match import ClientIs, parents, user_forms
+from icapd.policy.match import ClientIs, HostIs, parents, user_forms
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from icapd.policy.addresses import Ranges
     from icapd.policy.facts import Directory
     from icapd.policy.match import Key
     from icapd.policy.model import Rule
@@ -30,14 +31,13 @@ MAX_REMEMBERED = 16_384  # hosts, about 150 bytes each
 _ORDER = ("name", "list", "user", "client", "port", "method")  # most telling first
 
 
-class ClientMap:
+class AddressMap:
     """Addresses to the rules that name them: bisection over all the ranges' borders."""
 
-    def __init__(self, rules: Iterable[tuple[int, ClientIs]]) -> None:
+    def __init__(self, rules: Iterable[tuple[int, Ranges]]) -> None:
         borders: dict[tuple[int, int], tuple[set[int], set[int]]] = {}
-        for number, matcher in rules:
+        for number, networks in rules:
             for family, version in enumerate((4, 6)):
-                networks = matcher.networks
                 for first, last in zip(networks.starts[family], networks.ends[family], strict=True):
                     borders.setdefault((version, first), (set(), set()))[0].add(number)
                     borders.setdefault((version, last + 1), (set(), set()))[1].add(number)
@@ -51,7 +51,7 @@ class ClientMap:
             self.rules.append(tuple(sorted(active)))
 
     def find(self, address: tuple[int, int]) -> Numbers:
-        """Return the rules whose `client` holds (version, number)."""
+        """Return the rules whose ranges hold (version, number)."""
         at = bisect_right(self.starts, address) - 1
         return self.rules[at] if at >= 0 else ()
 
@@ -61,98 +61,124 @@ class Index:
 
     def __init__(self, rules: Sequence[Rule], lists: Directory) -> None:
         self._lists = lists
-        self._files: dict[str, dict[str, Numbers]] = {name: {} for name in (*_ORDER, "address")}
+        files: dict[str, dict[str, list[int]]] = {name: {} for name in (*_ORDER, "address")}
         always: list[int] = []
-        clients: list[tuple[int, ClientIs]] = []
-        filed: dict[Key, list[int]] = {}
+        clients: list[tuple[int, Ranges]] = []
+        addresses: list[tuple[int, Ranges]] = []
         for number, rule in enumerate(rules):
             keys = _best_keys(rule)
             if keys is None:
                 always.append(number)
-            for key in keys or ():
-                filed.setdefault(key, []).append(number)
-            if keys and keys[0][0] == "client":
-                clients.extend((number, m) for m in rule.when if isinstance(m, ClientIs))
-        for (dimension, value), numbers in filed.items():
-            self._files[dimension][value] = tuple(numbers)
-        self._always = tuple(always)
-        self._clients = ClientMap(clients) if clients else None
-        self._whole = {
-            dimension: tuple(sorted({n for numbers in file.values() for n in numbers}))
-            for dimension, file in self._files.items()
+            for dimension, value in keys or ():
+                files[dimension].setdefault(value, []).append(number)
+            for matcher in rule.when:
+                if isinstance(matcher, ClientIs) and keys == matcher.keys():
+                    clients.append((number, matcher.networks))
+                elif isinstance(matcher, HostIs) and keys == matcher.keys():
+                    addresses.append((number, matcher.networks))
+        self._files = {
+            name: {value: tuple(numbers) for value, numbers in file.items()} for name, file in files.items()
         }
-        self._by_request = any(self._files[name] for name in ("user", "client", "port", "method"))
-        self._remembered: dict[str, Numbers] = {}
+        self._all_of = {
+            name: tuple(sorted({n for numbers in file.values() for n in numbers}))
+            for name, file in files.items()
+        }
+        self._always = tuple(always)
+        self._methods, self._ports = self._files["method"], self._files["port"]
+        self._users, self._clients = self._files["user"], AddressMap(clients) if clients else None
+        self._addresses = AddressMap(addresses)
+        self._by_request = bool(self._methods or self._ports or self._users or self._clients)
+        self._hosts_seen: dict[str, Numbers] = {}
+        self._users_seen: dict[str | None, Numbers] = {}
+        self._clients_seen: dict[str | None, Numbers] = {}
 
     def candidates(self, tx: Transaction, names: tuple[str, ...]) -> Numbers:
         """Return the numbers of the rules that are not certainly false, ascending."""
         if len(names) == 1:
-            found = self._remembered.get(names[0])
-            if found is None:
-                found = self._remember(names[0])
-        elif names:
-            found = tuple(sorted({n for name in names for n in self._remember(name)}))
-        else:  # no name is known: every rule on names is unknown
-            unknown = (*self._always, *self._whole["name"], *self._whole["address"], *self._whole["list"])
-            found = tuple(sorted(set(unknown)))
-        if not self._by_request:
-            return found
-        more = self._of_request(tx)
-        return tuple(sorted({*found, *more})) if more else found
-
-    def _remember(self, name: str) -> Numbers:
-        found = self._remembered.get(name)
-        if found is None:
-            if len(self._remembered) >= MAX_REMEMBERED:
-                self._remembered.clear()
-            found = self._remembered[name] = self._of_name(name)
+            known = self._hosts_seen.get(names[0])
+            found = self._of_name(names[0]) if known is None else known
+        else:
+            found = self._of_names(names)
+        if self._by_request:
+            more = self._of_request(tx)
+            if more:
+                return tuple(sorted({*found, *more}))
         return found
 
+    def _of_names(self, names: tuple[str, ...]) -> Numbers:
+        if not names:  # every rule on names is unknown
+            parts = (self._always, *(self._all_of[name] for name in ("name", "address", "list")))
+            return tuple(sorted({number for part in parts for number in part}))
+        return tuple(sorted({number for name in names for number in self._of_name(name)}))
+
     def _of_name(self, name: str) -> Numbers:
+        seen = self._hosts_seen.get(name)
+        return _remember(self._hosts_seen, name, self._find(name)) if seen is None else seen
+
+    def _find(self, name: str) -> Numbers:
         found = set(self._always)
         by_name, by_list = self._files["name"], self._files["list"]
         for host in (name, *embedded_addresses(name)):
+            if is_address(host):
+                found.update(by_name.get(host, ()))  # a URL's host
+                found.update(self._addresses.find(address_number(host) or (4, 0)))
+                continue
             for parent in parents(host):
                 found.update(by_name.get(parent, ()))
-            if address_number(host) is not None:
-                found.update(self._whole["address"])
         if by_list:
             for member in self._lists.lookup(name):
                 found.update(by_list.get(member, ()))
         return tuple(sorted(found))
 
-    def _of_request(self, tx: Transaction) -> list[int]:
-        more: list[int] = []
-        files, whole = self._files, self._whole
-        is_early = tx.point is Point.TLS
-        if files["method"]:
-            method = "CONNECT" if is_early else None
-            if tx.request is not None:
-                method = tx.request.method.upper()
-                method = "CONNECT" if method in TUNNEL_METHODS else method
-            more.extend(whole["method"] if method is None else files["method"].get(method, ()))
-        if files["port"]:
-            more.extend(
-                whole["port"] if tx.request is None else files["port"].get(str(tx.request.url.port), ())
-            )
-        if files["user"]:
-            more.extend(self._of_user(tx.client.user, whole["user"] if is_early else ()))
+    def _of_request(self, tx: Transaction) -> Numbers:
+        """Return the rules filed under what is no name. At the TLS step much is unknown yet."""
+        if tx.request is None or tx.point is Point.TLS:
+            return self._of_early(tx)
+        more: Numbers = ()
+        if self._methods:
+            method = tx.request.method.upper()
+            more = self._methods.get("CONNECT" if method in TUNNEL_METHODS else method, ())
+        if self._ports:
+            more += self._ports.get(str(tx.request.url.port), ())
+        if self._users:
+            user = tx.client.user
+            known = self._users_seen.get(user)
+            more += _remember(self._users_seen, user, self._of_user(user)) if known is None else known
         if self._clients is not None:
-            address = address_number(tx.client.address or "")
-            if address is not None:
-                more.extend(self._clients.find(address))
-            elif is_early:
-                more.extend(whole["client"])
+            client = tx.client.address
+            known = self._clients_seen.get(client)
+            more += _remember(self._clients_seen, client, self._of_client(client)) if known is None else known
         return more
 
-    def _of_user(self, user: str | None, unknown: Numbers) -> Iterable[int]:
-        if not user:
-            return unknown
-        file = self._files["user"]
-        found = list(file.get("*", ()))
-        for form in user_forms(user):
-            found.extend(file.get(form, ()))
-        return found
+    def _of_early(self, tx: Transaction) -> Numbers:
+        user, client = tx.client.user, tx.client.address
+        return (
+            *self._all_of["method"],
+            *self._all_of["port"],
+            *(self._of_user(user) if user else self._all_of["user"]),
+            *(self._of_client(client) if client else self._all_of["client"]),
+        )
+
+    def _of_user(self, user: str | None) -> Numbers:
+        found = list(self._users.get("*", ())) if user else []
+        for form in user_forms(user) if user else ():
+            found.extend(self._users.get(form, ()))
+        return tuple(found)
+
+    def _of_client(self, client: str | None) -> Numbers:
+        address = address_number(client or "")
+        return self._clients.find(address) if self._clients is not None and address is not None else ()
+
+
+_K = TypeVar("_K")
+
+
+def _remember(memory: dict[_K, Numbers], key: _K, value: Numbers) -> Numbers:
+    """Keep one answer; a full memory is emptied, so a flood of names costs time, not space."""
+    if len(memory) >= MAX_REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value
 
 
 def _best_keys(rule: Rule) -> tuple[Key, ...] | None:

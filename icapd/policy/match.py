@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from icapd.http import DEFAULT_PORTS
+from icapd.http import DEFAULT_PORTS, is_address
 from icapd.policy.addresses import Ranges, address_number, embedded_addresses
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ class HostIs:
     def _strict(self, name: str) -> bool:
         if name in self.exact:
             return True
-        address = address_number(name) if self.networks else None
-        if address is not None:
-            return self.networks.holds(address)
+        if is_address(name):
+            address = address_number(name)
+            return address is not None and self.networks.holds(address)
         return not self.domains.isdisjoint(parents(name))
 
     def _generous(self, name: str) -> bool:
