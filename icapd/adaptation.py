@@ -8,10 +8,11 @@ tunnel (facts/squid.md §2). Any other client gets the page as the reply itself.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from icapd.http import normal_host
+from icapd.http import TUNNEL_METHODS, normal_host
 from icapd.pages import Pages, page_values
 from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect
 from icapd.transaction import Point
@@ -25,7 +26,9 @@ VERDICT = b"X-Icapd-Verdict"
 BUMP = b"X-Icapd-Bump"
 PAGE = b"X-Icapd-Page"
 LOCATION = b"X-Icapd-Location"
-_OURS = b"x-icapd-"
+# The fragment refuses our names from clients; should one come, whoever sent it does not decide. Folded lines too.
+_FORGED = re.compile(rb"(?i)(?<=\r\n)x-icapd-[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+://")
 
 # no-store: a cached page would outlive the rule; RESPMOD must not extend freshness (RFC 3507 §5).
 _PAGE_HEAD = (
@@ -74,21 +77,24 @@ def adapt(
     decision = policy.decide(tx)
     action = decision.action
     request = tx.request
-    is_connect = request is not None and tx.point is Point.REQMOD and request.method == "CONNECT"
+    tunnel = None  # the CONNECT to mark
+    closes = False
+    if request is not None and tx.point is Point.REQMOD and request.method.upper() in TUNNEL_METHODS:
+        closes = True
+        if marks_connect and request.method == "CONNECT":  # there is nothing to decrypt behind a NONE
+            tunnel = request
     if isinstance(action, Allow | Bypass):
-        if is_connect and marks_connect and request is not None:
-            return decision, _tunnel(tx, request, policy)
-        return decision, _VIRGIN
+        return decision, _VIRGIN if tunnel is None else _tunnel(tx, tunnel, policy)
     values = page_values(tx=tx, decision=decision, decision_id=decision_id, url=display_url(tx))
     if isinstance(action, Redirect):
         location = pages.location(action.template, values).encode("ascii")
-        if is_connect and marks_connect and request is not None:
-            return decision, _marked(request, VERDICT, b"redirect", ((LOCATION, location),))
-        return decision, _redirect(location, tx, close=is_connect)
+        if tunnel is not None:
+            return decision, _marked(tunnel, VERDICT, b"redirect", ((LOCATION, location),))
+        return decision, _redirect(location, tx, close=closes)
     page = pages.block(values)
-    if is_connect and marks_connect and request is not None and isinstance(action, Block):
-        return decision, _marked(request, VERDICT, b"block", ((PAGE, page),))
-    return decision, _blocked(page, tx, close=is_connect)
+    if tunnel is not None and isinstance(action, Block):
+        return decision, _marked(tunnel, VERDICT, b"block", ((PAGE, page),))
+    return decision, _blocked(page, tx, close=closes)
 
 
 def display_url(tx: Transaction) -> str:
@@ -99,9 +105,9 @@ def display_url(tx: Transaction) -> str:
     try:
         return request.url.text
     except ValueError:
-        scheme, mark, rest = request.target.partition("://")
-        authority, slash, path = rest.partition("/")
-        return scheme + mark + authority.rpartition("@")[2] + slash + path
+        target = request.target  # where userinfo ends in it is anyone's guess: nothing before an @ stays
+        scheme = _SCHEME.match(target) if "@" in target else None
+        return (scheme[0] if scheme else "") + target.rpartition("@")[2]
 
 
 def _tunnel(tx: Transaction, request: RequestHead, policy: Policy) -> Answer:
@@ -117,10 +123,7 @@ def _tunnel(tx: Transaction, request: RequestHead, policy: Policy) -> Answer:
 def _marked(
     request: RequestHead, name: bytes, value: bytes, reply_headers: tuple[tuple[bytes, bytes], ...]
 ) -> UseAdapted:
-    raw = request.raw
-    if _OURS in raw.lower():  # the fragment refuses these from clients; whoever sent them does not decide
-        lines = [line for line in raw[:-4].split(b"\r\n") if not line.lower().startswith(_OURS)]
-        raw = b"\r\n".join(lines) + b"\r\n\r\n"
+    raw = _FORGED.sub(b"", request.raw)
     return UseAdapted(raw[:-2] + name + b": " + value + b"\r\n\r\n", None, False, reply_headers)
 
 

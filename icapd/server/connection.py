@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, cast
 
-from twisted.internet.interfaces import IHalfCloseableProtocol, ISSLTransport
+from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, ISSLTransport
 from twisted.internet.protocol import Protocol, connectionDone
 from zope.interface import implementer
 
@@ -48,7 +48,7 @@ class Plan(enum.Enum):
     ECHO = enum.auto()  # 200 has begun; every run of the body goes back as it comes
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class IcapProtocol(Protocol):
     """Serves one connection until either side ends it."""
 
@@ -72,6 +72,7 @@ class IcapProtocol(Protocol):
         self._wire = transport = cast("Transport", self.transport)
         if ISSLTransport.providedBy(transport):
             self.sender = TlsSender(cast("TlsTransport", transport), self._drained)
+            self._partial = True  # a handshake has no more time than a head
         else:
             self.sender = DirectSender(cast("TcpTransport", transport), self._drained)
         transport.setTcpNoDelay(True)
@@ -80,6 +81,11 @@ class IcapProtocol(Protocol):
         if len(site.connections) > site.config.limits.connections:
             site.warn("more than {limit} connections: one refused", limit=site.config.limits.connections)
             self._send_error(503)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is up: from now on the connection is idle."""
+        self._partial = False
+        self.since = self.site.tick
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes and answer what they complete."""
@@ -256,7 +262,7 @@ class IcapProtocol(Protocol):
                 self._wire.abortConnection()
         elif self.conn.state is not State.HEAD:
             self._check_body(age, limits.body)
-        elif self.conn.unread:
+        elif self._partial:
             if age > limits.head:
                 self._refuse(RemoteProtocolError(408, "a head did not end in time"))
         elif age > limits.idle:

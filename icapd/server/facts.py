@@ -71,7 +71,13 @@ def _user(headers: Mapping[bytes, bytes]) -> str | None:
     value = headers.get(b"x-authenticated-user")
     if not value:
         return None
-    text = (_base64(value) or value).decode("utf-8", "replace")
+    text = value.decode("utf-8", "replace")
+    try:
+        decoded = (_base64(value) or b"").decode()
+    except UnicodeDecodeError:
+        decoded = ""
+    if decoded.isprintable():  # many a plain name is base64 too, but of no text
+        text = decoded or text
     return text.partition("://")[2] or text
 
 
