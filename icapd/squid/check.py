@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import re
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icapd.errors import IcapdError
+from icapd.squid.write import write_fragments
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from icapd.config import Config
+
+SQUID = "/usr/sbin/squid"
+# The fragment lacks no more than this to be a whole configuration that touches no file of a running Squid.
+_AROUND = """\
+pid_filename none
+access_log none
+cache_log /dev/null
+cache_store_log none
+include {fragment}
+"""
 
 _STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?: \S+)?\| ")
 _COMPLAINT = re.compile(r"\b(?:ERROR|WARNING|FATAL|Bungled)\b")
 _SECONDS = 60  # Squid resolves names in ACLs while it parses
 
 
-def parse_check(conf: Path, squid: str = "/usr/sbin/squid") -> list[str]:
+def parse_check(conf: Path, squid: str = SQUID) -> list[str]:
     """Run `squid -k parse` on the whole configuration `conf`; return its complaints, [] if it is good.
 
     Squid's exit status is 0 for a missing ACL file and other faults, so its output is read.
@@ -44,3 +57,16 @@ def parse_check(conf: Path, squid: str = "/usr/sbin/squid") -> list[str]:
     if done.returncode and not complaints:
         complaints = [f"squid -k parse ended with status {done.returncode}: {' '.join(lines[-1:])}".rstrip()]
     return complaints
+
+
+def check_fragment(config: Config, squid: str = SQUID) -> list[str]:
+    """Let Squid parse what `write_fragments` would write for `config`; return its complaints.
+
+    Raises IcapdError as parse_check and write_fragments do.
+    """
+    with tempfile.TemporaryDirectory(prefix="icapd-squid-") as directory:
+        out = Path(directory)
+        fragment, *_ = write_fragments(config, out)
+        whole = out / "squid.conf"
+        whole.write_text(_AROUND.format(fragment=fragment), encoding="utf-8")
+        return parse_check(whole, squid)

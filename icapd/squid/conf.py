@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from icapd.config import Config, SquidPort, SquidSettings
 
+SIGNATURE = "# Written by icapd"
 MARKS = ("X-Icapd-Verdict", "X-Icapd-Bump", "X-Icapd-Page", "X-Icapd-Location")
 _NAME = re.compile(r"@([a-z_]+)@")
 # Quotes, ` and ( begin other syntaxes of squid.conf, # a comment, ${…} and %… are replaced by Squid.
@@ -40,7 +41,7 @@ def render_conf(config: Config, errors: Path) -> str:
     except ValueError as error:
         raise ConfigError(config.file, 0, f"squid: {error}") from None
     title = (
-        f"# Written by icapd {icapd.__version__} (icapd squid-conf) for Squid {settings.version}: change "
+        f"{SIGNATURE} {icapd.__version__} (icapd squid-conf) for Squid {settings.version}: change "
         f"icapd.yaml and write it again.\n"
     )
     return "\n".join([title, *blocks])

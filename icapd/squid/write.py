@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from icapd.data import shared
 from icapd.errors import IcapdError
-from icapd.squid.conf import render_conf
+from icapd.squid.conf import SIGNATURE, render_conf
 
 if TYPE_CHECKING:
     from icapd.config import Config
@@ -19,6 +19,7 @@ _SQUIDS_PAGES = (
     Path("/usr/share/squid/errors/en"),  # others, and upstream's own prefix
     Path("/usr/local/squid/share/errors/templates"),
 )
+FRAGMENT = "icapd.conf"
 _READABLE = 0o644  # by Squid's user, which is not ours
 
 
@@ -30,9 +31,10 @@ def write_fragments(config: Config, out: Path) -> tuple[Path, ...]:
     """
     out = out.absolute()
     errors = config.squid.error_directory or out / "errors"
-    texts = {out / "icapd.conf": render_conf(config, errors)}
+    texts = {out / FRAGMENT: render_conf(config, errors)}
     for page in sorted(shared("squid", "errors").iterdir(), key=lambda page: page.name):
-        texts[out / "errors" / page.name] = page.read_text(encoding="utf-8").rstrip("\n")  # Squid would send it
+        text = page.read_text(encoding="utf-8")
+        texts[out / "errors" / page.name] = text.rstrip("\n")  # Squid would send it with the page
     try:
         for path, text in texts.items():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -42,6 +44,17 @@ def write_fragments(config: Config, out: Path) -> tuple[Path, ...]:
         msg = f"{error.filename or out}: {error.strerror}"
         raise IcapdError(msg) from None
     return tuple(texts)
+
+
+def is_foreign(out: Path) -> bool:
+    """Tell whether `out`/icapd.conf is there and not icapd's. Raises IcapdError if it cannot be read."""
+    path = out / FRAGMENT
+    try:
+        return not path.read_text(encoding="utf-8", errors="replace").startswith(SIGNATURE)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise IcapdError(f"{path}: {error.strerror}") from None
 
 
 def _link_squids_pages(errors: Path) -> None:
