@@ -26,7 +26,7 @@ VERDICT = b"X-Icapd-Verdict"
 BUMP = b"X-Icapd-Bump"
 PAGE = b"X-Icapd-Page"
 LOCATION = b"X-Icapd-Location"
-# The fragment refuses our names from clients; should one come, whoever sent it does not decide. Folded lines too.
+# The fragment refuses our names from clients; should one come, it decides nothing. Folded lines too.
 _FORGED = re.compile(rb"(?i)(?<=\r\n)x-icapd-[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+://")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import select
+import stat
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
     from icapd.transaction import Transaction
 
 _quote = encode_basestring_ascii
+_NEWLINE = 0x0A
+_PIPE_PIECE = 4096  # PIPE_BUF: what a pipe that polls writable takes without waiting
+_MAX_HELD = 1024 * 1024  # of lines a pipe has no room for: some 4000
 _FLUSH_BYTES = 64 * 1024  # one write of this size costs 20 µs; smaller ones add up
+_MAX_METHOD = 64
 _MAX_URL = 4096  # longer ones are cut: a line must not cost what the longest URL costs
 
 
@@ -43,34 +49,48 @@ def _or_null(text: str | None) -> str:
     return "null" if text is None else _quote(text)
 
 
-def decision_line(tx: Transaction, decision: Decision, *, decision_id: str, url: str, status: int) -> str:
-    """Return one line with its newline. `status` is the ICAP status of the answer."""
+def decision_line(
+    tx: Transaction, decision: Decision | None, *, decision_id: str, url: str, status: int
+) -> str:
+    """Return one line with its newline. `status` is the ICAP status of the answer.
+
+    `decision` None: there is none, since deciding failed; the line says so, as the action `error`.
+    """
     request = tx.request
     client = tx.client
-    rule = decision.rule
-    if rule is None:
-        by = '"rule":null,"source":null'
-    else:
-        by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+    action = stage = "error"
+    category = None
+    by = '"rule":null,"source":null'
+    if decision is not None:
+        action, stage, category = type(decision.action).__name__.lower(), decision.stage, decision.category
+        rule = decision.rule
+        if rule is not None:
+            by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
     return (
         f'{{"time":"{_stamp.text(tx.now)}","id":"{decision_id}","point":"{tx.point.value}",'
-        f'"method":{"null" if request is None else _quote(request.method)},'
+        f'"method":{"null" if request is None else _quote(request.method[:_MAX_METHOD])},'
         f'"url":{_quote(url[:_MAX_URL])},"client":{_or_null(client.address)},"user":{_or_null(client.user)},'
-        f'"action":"{type(decision.action).__name__.lower()}","stage":"{decision.stage}",{by},'
-        f'"category":{_or_null(decision.category)},"status":{status}}}\n'
+        f'"action":"{action}","stage":"{stage}",{by},'
+        f'"category":{_or_null(category)},"status":{status}}}\n'
     )
 
 
 class DecisionLog:
     """Appends lines to a descriptor in batches; `flush` is called by the server's clock.
 
-    Lines that cannot be written (disk full) are counted in `lost` and never stop an answer.
+    Lines that cannot be written (disk full, nobody reads) are counted in `lost`; no answer ever waits.
     """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._lines: list[str] = []
         self._size = 0
+        self._rest = b""  # what a pipe had no room for
+        self._torn = False  # the last line in the file is half a line
+        self._room: select.poll | None = None
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            self._room = select.poll()
+            self._room.register(descriptor, select.POLLOUT)
         self.lost = 0
 
     def append(self, line: str) -> None:
@@ -81,13 +101,41 @@ class DecisionLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what has gathered."""
-        if not self._lines:
+        """Write what has gathered, as far as it can be written without waiting."""
+        if not self._lines and not self._rest:
             return
-        lines, self._lines, self._size = self._lines, [], 0
-        data = "".join(lines).encode("ascii")
+        mend = b"\n" if self._torn else b""
+        data = b"".join((mend, self._rest, "".join(self._lines).encode("ascii")))
+        self._lines, self._size, self._rest = [], 0, b""
+        at, failed = self._write(data)
+        if failed:
+            self.lost += data.count(b"\n", max(at, len(mend)))
+            if at:
+                self._torn = data[at - 1] != _NEWLINE
+            return
+        self._torn = False
+        end = len(data)
+        if end - at > _MAX_HELD:
+            end = data.rfind(b"\n", at, at + _MAX_HELD) + 1
+            self.lost += data.count(b"\n", end)
+        self._rest = data[at:end]
+
+    def end(self) -> None:
+        """Flush for the last time: what still cannot be written is lost."""
+        self.flush()
+        self.lost += self._rest.count(b"\n")
+        self._rest = b""
+
+    def _write(self, data: bytes) -> tuple[int, bool]:
+        """Write data; return how much was written, and whether writing failed."""
+        at = 0
+        view = memoryview(data)
+        piece = len(data) if self._room is None else _PIPE_PIECE
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            while at < len(data) and (self._room is None or self._room.poll(0)):
+                at += os.write(self._descriptor, view[at : at + piece])
+        except BlockingIOError:
+            pass
         except OSError:
-            self.lost += data.count(b"\n")
+            return at, True
+        return at, False

@@ -91,7 +91,9 @@ def run(config: Config) -> int:
     signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
     _reactor.callWhenRunning(sys.stderr.write, f"icapd: ready on {names}\n")
     _reactor.run(installSignalHandlers=False)
-    decisions.flush()
+    decisions.end()
+    if decisions.lost:
+        _log.error("{count} decision lines could not be written", count=decisions.lost)
     return 0
 
 

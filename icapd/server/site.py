@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from icapd.events import DecisionLog
     from icapd.protocol import RequestReceived
     from icapd.server.connection import IcapProtocol
+    from icapd.transaction import Transaction
 
 TICK = 0.5  # seconds; deadlines are counted in ticks, so that the hot path reads an int, not a clock
 
-_MAX_WARNINGS = 20  # a second: a hostile peer must not fill the journal
+_LOSS_TICKS = 20  # between two reports of lost decision lines
+_MAX_WARNINGS = 20  # a tick: a hostile peer must not fill the journal
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class Site:
         self.banner = self._banner()
         self._warnings = 0
         self._suppressed = 0
+        self._lost = 0  # decision lines whose loss was reported
         # ids are unique over restarts by their random part, and short enough to read out to a help desk
         self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
         self._ids = itertools.count(1)
@@ -87,6 +90,9 @@ class Site:
         self.tick += 1
         self.banner = self._banner()
         self.decisions.flush()
+        if self.tick % _LOSS_TICKS == 0 and self.decisions.lost != self._lost:
+            self._lost = self.decisions.lost
+            self.log.error("{count} decision lines could not be written so far", count=self._lost)
         if self._suppressed:
             self.log.warn("{count} more warnings were not shown", count=self._suppressed)
         self._warnings = self._suppressed = 0
@@ -101,18 +107,24 @@ class Site:
         """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head."""
         generation = self.generation
         tx = transaction_of(icap, service.point, time.time())  # noqa: TID251  # the server's clock
-        decision, answer = adapt(
-            tx,
-            generation.policy,
-            generation.pages,
-            decision_id,
-            marks_connect=FRAGMENT in icap.headers,
-        )
+        try:
+            decision, answer = adapt(
+                tx,
+                generation.policy,
+                generation.pages,
+                decision_id,
+                marks_connect=FRAGMENT in icap.headers,
+            )
+        except Exception:
+            self._record(tx, None, decision_id, 500)
+            raise
         status = 204 if type(answer) is UseVirgin else 200
-        self.decisions.append(
-            decision_line(tx, decision, decision_id=decision_id, url=display_url(tx), status=status)
-        )
+        self._record(tx, decision, decision_id, status)
         return answer
+
+    def _record(self, tx: Transaction, decision: Decision | None, decision_id: str, status: int) -> None:
+        line = decision_line(tx, decision, decision_id=decision_id, url=display_url(tx), status=status)
+        self.decisions.append(line)
 
     def warn(self, text: str, **fields: object) -> None:
         """Log a warning that a peer can cause: at most _MAX_WARNINGS a tick, the rest counted."""
