@@ -1,6 +1,7 @@
 """The grammar of ICAP/1.0, each regular expression under the rule it implements, and the size limits.
 
-Matched with possessive quantifiers, so that no input makes them backtrack.
+Single characters and sets are matched with possessive quantifiers, so that no input makes them
+backtrack. Groups never are: before Python 3.11.5 those match wrongly (CPython issue 106052).
 Source: RFC 3507 §4.3-§4.5; RFC 2616 §2.2, §3.6.1, §4.2 for what it borrows.
 """
 
@@ -22,9 +23,9 @@ TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++"
 # message-header = field-name ":" [ field-value ], folded over lines that begin with SP or HT (RFC 2616 §4.2);
 # NUL, bare CR and bare LF are refused: two readers would disagree where the line ends.
 
-# one unfolded field
+# One unfolded field, and one line that folds it.
 FIELD = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+")
-FIELDS = re.compile(rb"(?:\r\n[!#$%&'*+.^_`|~0-9A-Za-z-]++:[^\x00\r\n]*+(?:\r\n[ \t][^\x00\r\n]*+)*+)*+")
+FOLD = re.compile(rb"[ \t][^\x00\r\n]*+")
 
 # Request-Line = Method SP ICAP_URI SP ICAP-Version   (RFC 3507 §4.3.2)
 REQUEST_LINE = re.compile(rb"(" + TOKEN + rb") ([\x21-\x7e]++) ICAP/(\d{1,3}+)\.(\d{1,3}+)")
@@ -40,8 +41,7 @@ ENTITY = re.compile(rb"[ \t]*(req-hdr|res-hdr|req-body|res-body|opt-body|null-bo
 
 # chunk-size [ chunk-extension ]   (RFC 2616 §3.6.1, errata e8); trailing blanks are common and harmless
 CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16}+)[ \t]*+((?:;[^\x00\r\n]*+)?)")
-# chunk-extension = *( ";" chunk-ext-name [ "=" ( token | quoted-string ) ] )
+# chunk-extension = *( ";" chunk-ext-name [ "=" ( token | quoted-string ) ] ), matched one by one
 EXTENSION = re.compile(
-    rb";[ \t]*(" + TOKEN + rb")(?:[ \t]*=[ \t]*(\"(?:[^\"\\]|\\.)*+\"|" + TOKEN + rb"))?[ \t]*"
+    rb";[ \t]*+(" + TOKEN + rb")(?:[ \t]*+=[ \t]*+(\"[^\"\\]*+(?:\\.[^\"\\]*+)*\"|" + TOKEN + rb"))?[ \t]*+"
 )
-EXTENSIONS = re.compile(rb"(?:" + EXTENSION.pattern + rb")*+")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from icapd.protocol.abnf import (
     CHUNK_LINE,
     EXTENSION,
-    EXTENSIONS,
-    FIELDS,
+    FIELD,
+    FOLD,
     MAX_CHUNK,
     MAX_CHUNK_LINE,
     MAX_TRAILER,
@@ -166,7 +166,10 @@ class ChunkReader:
 
 def is_trailer(trailer: bytes) -> bool:
     """Whether `trailer` is fields, each ended by CRLF, and so cannot end the body early or extend it."""
-    return trailer.endswith(_CRLF) and FIELDS.fullmatch(_CRLF + trailer[:-2]) is not None
+    first, *lines = trailer.split(_CRLF)
+    if FIELD.fullmatch(first) is None or not lines or lines.pop():
+        return False
+    return all(FIELD.fullmatch(line) or FOLD.fullmatch(line) for line in lines)
 
 
 def _chunk_line(data: bytes, at: int) -> tuple[re.Match[bytes], int] | None:
@@ -190,13 +193,15 @@ def _chunk_line(data: bytes, at: int) -> tuple[re.Match[bytes], int] | None:
 def _last_chunk(extensions: bytes) -> BodyEnded:
     if not extensions:
         return _PLAIN_END
-    if EXTENSIONS.fullmatch(extensions) is None:  # whether it says ieof must not depend on the reader
-        raise RemoteProtocolError(400, "extensions of the last-chunk that are not 'name=value'")
-    ieof, original = False, None
-    for name, value in EXTENSION.findall(extensions):
-        if name.lower() == b"ieof" and not value:
+    ieof, original, at = False, None, 0
+    while at < len(extensions):
+        match = EXTENSION.match(extensions, at)
+        if match is None:  # whether it says ieof must not depend on the reader
+            raise RemoteProtocolError(400, "extensions of the last-chunk that are not 'name=value'")
+        name, value, at = match[1].lower(), match[2], match.end()
+        if name == b"ieof" and value is None:
             ieof = True
-        elif name.lower() == b"use-original-body" and value.isdigit() and len(value) < 20:  # noqa: PLR2004
+        elif name == b"use-original-body" and value and value.isdigit() and len(value) < 20:  # noqa: PLR2004
             original = int(value)
     return BodyEnded(b"", ieof, original)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from icapd.protocol.abnf import FIELD, MAX_FIELDS, MAX_LINE, REQUEST_LINE, STATUS_LINE, URI
+from icapd.protocol.abnf import FIELD, FOLD, MAX_FIELDS, MAX_LINE, REQUEST_LINE, STATUS_LINE, URI
 from icapd.protocol.encapsulated import NOTHING, Layout, request_layout, response_layout
 from icapd.protocol.errors import RemoteProtocolError
 from icapd.protocol.events import RequestReceived
@@ -79,7 +79,7 @@ def parse_fields(lines: list[bytes]) -> dict[bytes, bytes]:
     for line in lines:
         pair = known.get(line)
         if pair is None:
-            if line[:1] in {b" ", b"\t"} and last and FIELD.fullmatch(b"x:" + line):
+            if line[:1] in {b" ", b"\t"} and last and FOLD.fullmatch(line):
                 fields[last] += b" " + line.strip()  # folding, RFC 2616 §4.2
                 continue
             pair = _parse_field(line)
