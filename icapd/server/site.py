@@ -26,6 +26,7 @@ from icapd.server.services import Service, services
 if TYPE_CHECKING:
     from icapd.config import Config
     from icapd.events import DecisionLog
+    from icapd.policy import Decision
     from icapd.protocol import RequestReceived
     from icapd.server.connection import IcapProtocol
     from icapd.transaction import Transaction
