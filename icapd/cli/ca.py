@@ -50,7 +50,7 @@ def create(config_file: Path, name: str | None, days: int, key: KeyKind) -> int:
         msg = f"{settings.ca}: exists, and a CA is never written over; nothing done"
         raise IcapdError(msg)
     if has_db:
-        msg = f"{settings.ssl_db}: exists, but not its CA {settings.ca}; remove it, it holds another CA's work"
+        msg = f"{settings.ssl_db}: exists, but not its CA {settings.ca}; remove it, it is another CA's"
         raise IcapdError(msg)
     if has_ca:
         check_bump_ca(settings.ca)

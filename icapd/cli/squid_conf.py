@@ -57,6 +57,9 @@ def squid_conf(config_file: Path, out: Path, *, checks: bool, force: bool, squid
     written = write_fragments(config, out)
     for path in written:
         print(path)
+    errors = config.squid.error_directory
+    if errors is not None and not (errors / _BLOCK_PAGE).is_file():
+        print(f"# Squid will look for the error pages in {errors}: copy {written[1].parent} there")
     print(f"# In squid.conf, before its own http_access and http_port lines:\ninclude {written[0]}")
     return 0
 
@@ -64,8 +67,6 @@ def squid_conf(config_file: Path, out: Path, *, checks: bool, force: bool, squid
 def _missing(config: Config) -> Iterator[str]:
     """What Squid will need besides the fragment, and reports in riddles or not at all."""
     settings = config.squid
-    if settings.error_directory is not None and not (settings.error_directory / _BLOCK_PAGE).is_file():
-        yield f"{settings.error_directory / _BLOCK_PAGE}: missing; copy it from the directory errors here"
     if not any(port.bump for port in settings.ports):
         return
     try:

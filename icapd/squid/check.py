@@ -62,11 +62,12 @@ def parse_check(conf: Path, squid: str = SQUID) -> list[str]:
 def check_fragment(config: Config, squid: str = SQUID) -> list[str]:
     """Let Squid parse what `write_fragments` would write for `config`; return its complaints.
 
-    Raises IcapdError as parse_check and write_fragments do.
+    The error pages are taken as found where they will be. Raises IcapdError as parse_check and write_fragments do.
     """
     with tempfile.TemporaryDirectory(prefix="icapd-squid-") as directory:
         out = Path(directory)
-        fragment, *_ = write_fragments(config, out)
+        here = config.squid.model_copy(update={"error_directory": None})
+        fragment, *_ = write_fragments(config.model_copy(update={"squid": here}), out)
         whole = out / "squid.conf"
         whole.write_text(_AROUND.format(fragment=fragment), encoding="utf-8")
         return parse_check(whole, squid)

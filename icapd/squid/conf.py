@@ -62,6 +62,8 @@ def _blocks(settings: SquidSettings) -> Iterator[str]:
     yield "icap"
     yield "facts"
     yield "verdict"
+    if not all(port.bump for port in settings.ports):
+        yield "plain"
     if bumps:
         yield "bump"
     yield "log"
@@ -75,13 +77,14 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
     return {
         "version": settings.version,
         "ports": "\n".join(_port(port, settings) for port in settings.ports),
+        "plain_ports": " ".join(_plain_ports(settings.ports)),
         "certgen": _word("certgen", settings.certgen),
         "ssl_db": _word("ssl_db", settings.ssl_db),
         "origin_ca": _word("origin_ca", settings.origin_ca or ""),
         "icap": _icap(settings.icap),
         "forged": "\n".join(_forged()),
         "private": "\n".join(f"{which}_header_access {mark} deny all" for which in _WAYS for mark in MARKS),
-        "clients": " ".join(_word("clients", client) for client in settings.clients) or "none",
+        "clients": " ".join(_clients(settings.clients)),
         "origins": "\n".join(_origins(origins)),
         "exempt": " !icapd_origins" if origins else "",
         "errors": _word("error_directory", errors),
@@ -94,6 +97,20 @@ _WAYS = ("request", "reply")
 def _port(port: SquidPort, settings: SquidSettings) -> str:
     line = f"http_port {_word('ports', port.address)}"
     return f"{line} {_BUMPING}{_word('ca', settings.ca)}" if port.bump else line
+
+
+def _plain_ports(ports: tuple[SquidPort, ...]) -> Iterator[str]:
+    for port in ports:
+        if not port.bump:
+            yield port.address.rpartition(":")[2]
+
+
+def _clients(clients: tuple[str, ...]) -> Iterator[str]:
+    if not clients:
+        msg = "clients: empty, so nobody could use Squid"
+        raise ValueError(msg)
+    for client in clients:
+        yield _word("clients", client)
 
 
 def _icap(url: str) -> str:
