@@ -1,0 +1,78 @@
+"""What is measured: how the generator asks, and which service of each server answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.bench.domains import Domains
+
+_ECHO = {"c-icap": "echo", "icapd": "respmod"}
+_URL = {"c-icap": "url_check", "icapd": "reqmod"}
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """`hosts`: which file of the domains to ask for, "" for one fixed host.
+
+    `filtered`: on servers with the list. `blocked`: the share of requests that must be answered 200
+    instead of 204, None where that says nothing.
+    """
+
+    name: str
+    title: str
+    arguments: tuple[str, ...]
+    services: dict[str, str]
+    hosts: str = ""
+    filtered: bool = False
+    blocked: float | None = None
+
+    def load_arguments(self, domains: Domains) -> tuple[str, ...]:
+        """Return the generator's arguments."""
+        if not self.hosts:
+            return self.arguments
+        return (*self.arguments, "-H", str(domains.quarter if self.hosts == "quarter" else domains.missing))
+
+
+def _echo(size: str, octets: int, connections: int = 16) -> Scenario:
+    arguments = ("-m", "respmod", "-b", str(octets), "-c", str(connections), "-e", "200")
+    return Scenario(f"echo-{size}", f"RESPMOD echo {size}", arguments, _ECHO)
+
+
+SCENARIOS = (
+    Scenario(
+        "reqmod",
+        "REQMOD, none blocked",
+        ("-m", "reqmod", "-a", "204", "-c", "16", "-e", "204"),
+        _URL,
+        hosts="missing",
+        filtered=True,
+        blocked=0.0,
+    ),
+    Scenario(
+        "reqmod-25",
+        "REQMOD, 25 % blocked",
+        ("-m", "reqmod", "-a", "204", "-c", "16"),
+        _URL,
+        hosts="quarter",
+        filtered=True,
+        blocked=0.25,
+    ),
+    Scenario(
+        "preview",
+        "RESPMOD 64 KiB, 204 at preview 1024",
+        ("-m", "respmod", "-b", "65536", "-v", "1024", "-a", "204", "-c", "16", "-e", "204"),
+        # c-icap's echo alternates 204 and 100; ex206 answers 204 from the head alone where 206 is not allowed
+        {"c-icap": "ex206", "icapd": "respmod"},
+    ),
+    _echo("64KiB", 65536),
+    _echo("1MiB", 1 << 20),
+    _echo("10MiB", 10 << 20, 8),
+    Scenario(
+        "options",
+        "OPTIONS",
+        ("-m", "options", "-c", "16", "-e", "200"),
+        {"c-icap": "echo", "icapd": "respmod"},
+    ),
+)
