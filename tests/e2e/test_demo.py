@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from icapd.cli.main import main
+from icapd.demo import lab
+
 DEMO = [sys.executable, "-m", "icapd", "demo"]
 SHM = Path("/dev/shm")
 
@@ -26,9 +29,10 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def shared_memory() -> set[str]:
-    """Squid's segments of demos: one left behind would be memory lost until the machine restarts."""
-    return {path.name for path in SHM.glob("icapddemo*")} if SHM.exists() else set()
+def shared_memory(directory: Path) -> list[str]:
+    """Squid's segments of this demo: one left behind would be memory lost until the machine restarts."""
+    [port] = re.findall(r"^listen: .*127.0.0.1:(\d+)", (directory / "icapd.yaml").read_text(), re.MULTILINE)
+    return [path.name for path in SHM.glob(f"icapddemo{port}*")]
 
 
 @pytest.fixture
@@ -40,7 +44,6 @@ def kept() -> Iterator[Path]:
 
 
 def test_once_shows_the_table_and_ends_with_0(kept: Path) -> None:
-    before = shared_memory()
     done = run("--once", "--keep-dir", str(kept))
     assert done.returncode == 0, done.stdout + done.stderr
     rows = [line for line in done.stdout.splitlines() if line.startswith("ok ")]
@@ -49,7 +52,7 @@ def test_once_shows_the_table_and_ends_with_0(kept: Path) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     assert (kept / "logs" / "decisions.jsonl").exists()
     assert not (kept / "run" / "squid.pid").exists()
-    assert shared_memory() == before
+    assert shared_memory(kept) == []
 
 
 def test_it_stays_up_until_sigterm_and_removes_its_directory() -> None:
@@ -74,13 +77,23 @@ def test_it_stays_up_until_sigterm_and_removes_its_directory() -> None:
 
 
 @pytest.mark.parametrize("missing", ["squid", "curl"])
-def test_a_missing_program_is_one_line(tmp_path: Path, missing: str) -> None:
-    (tmp_path / "curl").symlink_to(shutil.which("curl") or "")
-    if missing == "curl":
-        (tmp_path / "curl").unlink()
-        (tmp_path / "squid").symlink_to(shutil.which("squid", path="/usr/sbin:/usr/bin") or "")
-    done = run("--once", PATH=str(tmp_path))
-    assert done.returncode in (1, 2)
-    [line] = done.stderr.splitlines()
-    assert missing in line
+def test_a_missing_program_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], missing: str
+) -> None:
+    (tmp_path / ("curl" if missing == "squid" else "squid")).touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(lab, "_SBIN", ())
+    assert main(["demo", "--once"]) in (1, 2)
+    captured = capsys.readouterr()
+    [line] = captured.err.splitlines()
+    assert missing in line.lower()
     assert line.startswith("icapd: ")
+    assert captured.out == ""
+
+
+def test_a_directory_in_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine").touch()
+    assert main(["demo", "--once", "--keep-dir", str(tmp_path)]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert "not empty" in line
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
