@@ -196,7 +196,7 @@ class SquidSettings(_Options):
         description="who may use Squid",
     )
     ca: SquidPath = Field(
-        default=Path("ca/bump.pem"), description="bump CA, certificate and key (icapd ca writes it)"
+        default=Path("ca/bump.pem"), description="bump CA, certificate and key (icapd ca create writes it)"
     )
     certgen: SquidPath = Field(
         default=Path("/usr/lib/squid/security_file_certgen"), description="Squid's certificate maker"

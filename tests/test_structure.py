@@ -15,9 +15,11 @@ VAGUE = {"handler", "manager", "engine", "processor", "utils", "misc", "helper",
 # Modules without a test file of their own, and where they are tested instead.
 WITHOUT_MIRROR = {
     "icapd/__main__.py": "tests/cli/test_main.py runs it",
+    "icapd/cli/demo.py": "tests/e2e/test_demo.py runs it",
+    "icapd/cli/options.py": "every command's tests use it",
+    "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
     "icapd/transaction.py": "fields only",
-    "icapd/cli/options.py": "every command's tests use it",
 }
 
 
@@ -55,7 +57,9 @@ def mirror(module: Path) -> Path:
 def test_every_module_has_its_test_file() -> None:
     wanted = [module for module in MODULES if module.name != "__init__.py"]
     missing = {str(module) for module in wanted if not mirror(module).exists()}
-    assert missing == set(WITHOUT_MIRROR)
+    explained = {name: {module for module in missing if module.startswith(name)} for name in WITHOUT_MIRROR}
+    assert sorted(missing - set().union(*explained.values())) == []
+    assert [name for name, modules in explained.items() if not modules] == []
 
 
 def test_init_modules_hold_documentation_and_names_only() -> None:

@@ -118,7 +118,7 @@ def _missing(config: Config) -> Iterator[str]:
     if not any(port.bump for port in settings.ports):
         return
     if reason := _unreadable(settings.ca):
-        yield _at(config, ("squid", "ca"), f"{reason}; `icapd ca` makes it")
+        yield _at(config, ("squid", "ca"), f"{reason}; `icapd ca create` makes it")
     if not os.access(settings.certgen, os.X_OK):
         yield _at(config, ("squid", "certgen"), f"{settings.certgen} is not a program that can be run")
 

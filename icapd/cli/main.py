@@ -70,6 +70,8 @@ def _explained(error: click.ClickException | IcapdError | OSError) -> tuple[str,
     match error:
         case IcapdError():
             return str(error), error.exit_status
+        case click.exceptions.NoArgsIsHelpError(ctx=click.Context() as context):
+            return f"Missing command (see `{context.command_path} --help`)", error.exit_code
         case click.UsageError(ctx=click.Context() as context):
             return (
                 f"{error.format_message().rstrip('.')} (see `{context.command_path} --help`)",

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from icapd.cli.options import config_option
 from icapd.config import load_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.command()
-@click.option(
-    "-c",
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path),
-    default=Path("/etc/icapd/icapd.yaml"),
-    show_default=True,
-    help="The configuration file.",
-)
-def serve(config_file: Path) -> None:
+@config_option
+def serve(config_file: Path) -> int:
     """Serve REQMOD and RESPMOD until SIGTERM."""
     config = load_config(config_file)
     from icapd.server import run  # noqa: PLC0415  # installing the reactor costs 0.2 s the other commands need not pay
 
-    sys.exit(run(config))
+    return run(config)

@@ -121,7 +121,7 @@ def test_squid_reads_its_fragment(
     assert status == 1
     assert findings == [
         f"DIR/icapd.yaml:5: squid.origin_ca: DIR/none.pem {gone}",
-        f"DIR/icapd.yaml:3: squid.ca: DIR/ca/bump.pem {gone}; `icapd ca` makes it",
+        f"DIR/icapd.yaml:3: squid.ca: DIR/ca/bump.pem {gone}; `icapd ca create` makes it",
         "DIR/icapd.yaml:4: squid.certgen: /none is not a program that can be run",
     ]
     (directory / "icapd.yaml").write_text(SMALLEST)

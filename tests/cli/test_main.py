@@ -65,6 +65,7 @@ def test_a_bug_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     ("arguments", "line"),
     [
         ((), "icapd: Missing command (see `icapd --help`)"),
+        (("ca",), "icapd: Missing command (see `icapd ca --help`)"),
         (("serv",), r"icapd: No such command 'serv'.* \(see `icapd --help`\)"),
         (("check", "--colour"), r"icapd: No such option '?--colour'?.* \(see `icapd check --help`\)"),
         (("check", "-c"), "icapd: Option '-c' requires an argument"),
