@@ -39,7 +39,7 @@ class State(enum.Enum):
 class ServerConnection(Connection):
     """Events of a client's requests, and the bytes that answer them."""
 
-    __slots__ = ("_answering", "_in_preview", "_pending", "closing", "request", "state")
+    __slots__ = ("_after_preview", "_answering", "_in_preview", "_pending", "closing", "request", "state")
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,6 +49,7 @@ class ServerConnection(Connection):
         self._pending: tuple[RequestReceived, Layout] | None = None  # parsed, its heads not all there
         self._answering: Answer | None = None  # a head was sent, its body is not ended
         self._in_preview = False  # a 204 or 206 now answers a preview
+        self._after_preview = False  # the last answer made its client hold back the rest of a body
 
     def next_event(self) -> Event | None:
         """Return the next event; None also while an answer is due. Raises RemoteProtocolError."""
@@ -101,6 +102,7 @@ class ServerConnection(Connection):
             self._reader = ChunkReader()
             self.state = State.PREVIEW if in_preview else State.BODY
         self._taken = 0
+        self._after_preview = False
         self.closing = request.close
         self.request = request
         return request
@@ -219,9 +221,12 @@ class ServerConnection(Connection):
 
         Returns b"" when an answer has begun: all that is left is to cut it, without a last-chunk. So
         too when the last answer is complete and no other may follow it: a client that reads on would
-        take the error for the answer to its next request.
+        take the error for the answer to its next request. That holds as well for the rest of a body
+        that an answer to its preview had made needless.
         """
-        ended = self.request is None and (self.state is not State.HEAD or self.closing)
+        ended = self.request is None and (
+            self.state is not State.HEAD or self.closing or self._after_preview
+        )
         begun = ended or self._answering is not None
         self.closing = True
         self._finish()
@@ -236,6 +241,7 @@ class ServerConnection(Connection):
         self.request = None
         if self.state is State.AWAITING:
             self.state = State.COMPLETE  # the client never sends what it held back
+            self._after_preview = True
         self._step()
 
     def _step(self) -> None:

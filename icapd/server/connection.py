@@ -210,16 +210,15 @@ class IcapProtocol(Protocol):
         self._send_error(error.status)
 
     def _send_error(self, status: int) -> None:
-        answered = self.conn.draining  # then an error would be read as the answer to the next request
+        begun = self.conn.answering
         data = self.conn.send_error(status, self.site.banner)
         self.plan = Plan.NONE
-        if answered:
-            self._linger()
-        elif data:
-            self.sender.write(data)
-            self._linger()
-        else:  # an answer had begun: cut it, so that nobody takes a part for the whole (facts/icap.md §1)
+        if begun:  # cut it, so that nobody takes a part for the whole (facts/icap.md §1)
             self.abort()
+            return
+        if data:
+            self.sender.write(data)
+        self._linger()
 
     def _linger(self) -> None:
         """Close our half and read on a while: closing with bytes unread sends RST, which eats the answer."""
