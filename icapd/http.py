@@ -65,7 +65,10 @@ class Headers:
         needle = b"\r\n" + name + b": "
         at = lower.find(needle)
         start = at + len(needle)
-        return at >= 0 and lower.startswith(value + CRLF, start) and lower.find(needle[:-1], start) < 0
+        if at < 0 or not lower.startswith(value + CRLF, start) or lower.find(needle[:-1], start) >= 0:
+            return False
+        end = start + len(value) + 2
+        return lower[end : end + 1] not in {b" ", b"\t"}  # else the value goes on
 
     def text(self, name: bytes) -> str | None:
         """Return the first value of `name` as latin-1 text, which loses no byte."""

@@ -1,7 +1,7 @@
 """The index of names: one trie for all lists, exact, mmapped.
 
 Key: the labels in reverse, each with a dot, so that a parent domain is a prefix
-("www.a.example" -> "example.a.www."); an address is "=" and its text. Each key's number
+("www.a.example" -> "example.a.www."); an address is "=1.2.3.4=". Each key's number
 leads to the set of lists it is in. The trie is marisa-trie's: 1 M names are 3 to 5 MB, a
 host is looked up in one call for itself and all its parents.
 """
@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING
 from icapd.http import is_address
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import array
+    from pathlib import Path
 
     import marisa_trie
+
+NAMES = "names.trie"
+GROUPS = "groups.bin"
 
 
 def key_of(name: str) -> str:
     """Return the key of a name or address in normal form."""
     if is_address(name):
-        return "=" + name
+        return f"={name}="  # closed, or 1.2.3.4 would be a prefix of 1.2.3.40
     return ".".join(name.split(".")[::-1]) + "."
 
 
@@ -32,7 +36,7 @@ class ListIndex:
         self,
         lists: tuple[str, ...],
         trie: marisa_trie.Trie,
-        groups: Sequence[int],
+        groups: array.array[int] | memoryview,
         sets: tuple[tuple[str, ...], ...],
     ) -> None:
         self.lists = lists
@@ -52,6 +56,7 @@ class ListIndex:
         names = {name for group in groups for name in self._sets[group]}
         return tuple(name for name in self.lists if name in names)
 
-    def save(self, path: str) -> None:
-        """Write the trie to `path`."""
-        self._trie.save(path)
+    def save(self, folder: Path) -> None:
+        """Write trie and group numbers (native byte order) into `folder`."""
+        self._trie.save(str(folder / NAMES))
+        (folder / GROUPS).write_bytes(memoryview(self._groups))

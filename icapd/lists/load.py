@@ -17,6 +17,7 @@ from icapd.lists.store import FORMAT, Built, open_built, save_built
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
 MIN_KEPT = 256_000  # bytes of list files; less is built sooner than a cache is justified
@@ -52,10 +53,12 @@ def load_lists(lists: Mapping[str, Sequence[Path]], cache: Path | None = None) -
         if built is not None:
             return _list_set(built, files)
     data = {path: path.read_bytes() for path in files}
-    built, groups = _build(lists, data)
+    read = {name: _read_list(name, paths, data) for name, paths in lists.items()}
+    built = build_index({name: names for name, (names, _) in read.items()})
+    built.about["reports"] = [_report_json(report) for _, report in read.values()]
     if cache is not None and total >= MIN_KEPT:
         digests = {path: hashlib.sha256(content).hexdigest() for path, content in data.items()}
-        save_built(cache, _digest(lists, digests), built, groups)
+        save_built(cache, _digest(lists, digests), built)
     return _list_set(built, files)
 
 
@@ -72,19 +75,18 @@ def _digest(lists: Mapping[str, Sequence[Path]], digests: Mapping[Path, str]) ->
     return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _build(lists: Mapping[str, Sequence[Path]], data: Mapping[Path, bytes]) -> tuple[Built, array.array[int]]:
-    reports: list[ListReport] = []
+def build_index(lists: Mapping[str, AbstractSet[str]]) -> Built:
+    """Build the index of lists of names in normal form."""
     digests = hashlib.sha256()
     bits: dict[str, int] = {}  # key to the lists it is in, one bit each
-    for number, (name, paths) in enumerate(lists.items()):
-        names, report = _read_list(name, paths, data)
-        reports.append(report)
-        digests.update(hashlib.sha256(f"{name}\n".encode() + "\n".join(sorted(names)).encode()).digest())
-        for one in names:
-            bits[key_of(one)] = bits.get(key_of(one), 0) | 1 << number
+    for number, (name, names) in enumerate(lists.items()):
+        one = hashlib.sha256("\n".join((name, *sorted(names))).encode())
+        digests.update(one.digest())
+        for key in map(key_of, names):
+            bits[key] = bits.get(key, 0) | 1 << number
     order = tuple(lists)
     masks = {mask: at for at, mask in enumerate(dict.fromkeys(bits.values()))}
-    sets = tuple(tuple(n for i, n in enumerate(order) if mask >> i & 1) for mask in masks)
+    sets = tuple(tuple(name for at, name in enumerate(order) if mask >> at & 1) for mask in masks)
     trie = marisa_trie.Trie(bits)
     groups = array.array("H" if len(sets) <= _WIDE else "I", bytes(0))
     groups.extend([0] * len(trie))
@@ -96,9 +98,8 @@ def _build(lists: Mapping[str, Sequence[Path]], data: Mapping[Path, bytes]) -> t
         "size": len(trie),
         "width": groups.itemsize,
         "digest": digests.hexdigest(),
-        "reports": [_report_json(report) for report in reports],
     }
-    return Built(ListIndex(order, trie, groups, sets), about), groups
+    return Built(ListIndex(order, trie, groups, sets), about)
 
 
 def _read_list(name: str, paths: Sequence[Path], data: Mapping[Path, bytes]) -> tuple[set[str], ListReport]:

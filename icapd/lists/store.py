@@ -14,14 +14,11 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import marisa_trie
 
-from icapd.lists.index import ListIndex
-
-if TYPE_CHECKING:
-    import array
+from icapd.lists.index import GROUPS, NAMES, ListIndex
 
 FORMAT = "icapd-lists-1"  # goes into the digest: a new layout never meets an old file
 MAX_KEPT = 8
@@ -52,8 +49,8 @@ def open_built(cache: Path, digest: str) -> Built | None:
         if not _is_ours(cache) or not _is_ours(folder):
             return None
         about = json.loads((folder / "about.json").read_bytes())
-        trie = marisa_trie.Trie().mmap(str(folder / "names.trie"))
-        with (folder / "groups.bin").open("rb") as stream:
+        trie = marisa_trie.Trie().mmap(str(folder / NAMES))
+        with (folder / GROUPS).open("rb") as stream:
             mapped = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
         groups = mapped.cast("H" if about["width"] == 2 else "I")  # noqa: PLR2004
         os.utime(folder)  # so that what is in use is not pruned
@@ -65,7 +62,7 @@ def open_built(cache: Path, digest: str) -> Built | None:
     return Built(ListIndex(tuple(about["lists"]), trie, groups, sets), about)
 
 
-def save_built(cache: Path, digest: str, built: Built, groups: array.array[int]) -> None:
+def save_built(cache: Path, digest: str, built: Built) -> None:
     """Write an index aside and move it into place. A cache that cannot be written is no error."""
     try:
         cache.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -73,8 +70,7 @@ def save_built(cache: Path, digest: str, built: Built, groups: array.array[int])
             return
         aside = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
         try:
-            built.index.save(str(aside / "names.trie"))
-            (aside / "groups.bin").write_bytes(groups.tobytes())
+            built.index.save(aside)
             (aside / "about.json").write_text(json.dumps(built.about), "utf-8")
             aside.rename(cache / digest)
         finally:
