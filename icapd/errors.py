@@ -26,7 +26,7 @@ class ConfigError(IcapdError):
         super().__init__(f"{place}: {message}")
 
 
-class ConfigErrors(IcapdError):
+class ConfigErrors(IcapdError):  # noqa: N818  (many of them)
     """Every fault found in one load, so that the user mends them in one go."""
 
     exit_status = 2
