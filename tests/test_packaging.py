@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import icapd
+
 ROOT = Path(__file__).parents[1]
 MAPPED = {"icapd.share.rules": "rules", "icapd.share.squid": "squid"}
 LOOK = """
@@ -91,8 +93,6 @@ def test_data_trees_are_mapped_and_hold_no_packages() -> None:
 
 
 def test_the_version_is_the_changelog_s() -> None:
-    import icapd  # noqa: PLC0415
-
     changelog = (ROOT / "CHANGELOG.md").read_text()
     assert f"## [{icapd.__version__}]" in changelog or "## [Unreleased]" in changelog
 
