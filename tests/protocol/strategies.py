@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import strategies as st
 
 from tests.protocol.playbook import GET, OK, POST, icap
 
 PAYLOADS = st.one_of(
     st.binary(max_size=40),
-    st.sampled_from([b"\r\n", b"0\r\n\r\n", b"\r\n\r\n", b"OPTIONS icap://h/s ICAP/1.0\r\n\r\n", b"x" * 5000]),
+    st.sampled_from(
+        [b"\r\n", b"0\r\n\r\n", b"\r\n\r\n", b"OPTIONS icap://h/s ICAP/1.0\r\n\r\n", b"x" * 5000]
+    ),
 )
 TRAILERS = st.sampled_from([b"", b"", b"", b"X-Sum: 1\r\n", b"X-A: b\r\nX-B:\r\n folded\r\n"])
 EXTENSIONS = st.sampled_from([b"", b"", b"", b";a", b"; a=b", b' ; a="q\\"; ieof"', b" "])
@@ -64,7 +68,22 @@ def streams(draw: st.DrawFn) -> bytes:
 
 
 SPOILS = st.sampled_from(
-    [b"", b"\0", b"\r", b"\n", b"\r\n", b"\r\n\r\n", b" ", b"-", b"f" * 17, b";", b"0\r\n\r\n", b"=", b":", b"\xff"]
+    [
+        b"",
+        b"\0",
+        b"\r",
+        b"\n",
+        b"\r\n",
+        b"\r\n\r\n",
+        b" ",
+        b"-",
+        b"f" * 17,
+        b";",
+        b"0\r\n\r\n",
+        b"=",
+        b":",
+        b"\xff",
+    ]
 )
 
 
@@ -84,4 +103,4 @@ def cuts(draw: st.DrawFn, stream: bytes) -> list[bytes]:
     """Draw a way to cut `stream`."""
     at = sorted(draw(st.lists(st.integers(0, len(stream)), max_size=12)))
     edges = [0, *at, len(stream)]
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b]
+    return [stream[a:b] for a, b in itertools.pairwise(edges) if a < b]

@@ -17,10 +17,12 @@ def test_no_group_is_possessive(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-@pytest.mark.parametrize("unit", [b"a", b" ", b"\t", b";", b";a", b';a="', b'\\"', b"a:", b"\r\n ", b"@", b"/", b"?", b"=", b"0"])
+@pytest.mark.parametrize(
+    "unit", [b"a", b" ", b"\t", b";", b";a", b';a="', b'\\"', b"a:", b"\r\n ", b"@", b"/", b"?", b"=", b"0"]
+)
 def test_patterns_are_linear(name: str, unit: bytes) -> None:
     pattern = PATTERNS[name]
-    starts = (b"", b"5", b";a=\"", b"X:", b"OPTIONS icap://", b"icap://", b"ICAP/1.0 200 ", b"req-hdr=")
+    starts = (b"", b"5", b';a="', b"X:", b"OPTIONS icap://", b"icap://", b"ICAP/1.0 200 ", b"req-hdr=")
     started = time.perf_counter()
     for start in starts:
         pattern.fullmatch(start + unit * (60_000 // len(unit)) + b"\0")
@@ -64,6 +66,18 @@ def test_uri(uri: bytes, path: bytes | None) -> None:
     assert match[2] == path
 
 
-@pytest.mark.parametrize("uri", [b"/s", b"*", b"icap:///s", b"icap:/h/s", b"http://h/s", b"icap://h/s#f", b"icap://a@b@c/s", b"icap://@/s"])
+@pytest.mark.parametrize(
+    "uri",
+    [
+        b"/s",
+        b"*",
+        b"icap:///s",
+        b"icap:/h/s",
+        b"http://h/s",
+        b"icap://h/s#f",
+        b"icap://a@b@c/s",
+        b"icap://@/s",
+    ],
+)
 def test_no_uri(uri: bytes) -> None:
     assert abnf.URI.fullmatch(uri) is None

@@ -67,7 +67,9 @@ def test_shapes_that_no_answer_has(answer: Answer) -> None:
         answer.render(BANNER, close=False)
 
 
-@pytest.mark.parametrize("answer", [Answer(200, OK, body=b"x"), Answer(200, GET, b"req"), Answer(204), Answer(404)])
+@pytest.mark.parametrize(
+    "answer", [Answer(200, OK, body=b"x"), Answer(200, GET, b"req"), Answer(204), Answer(404)]
+)
 def test_our_client_reads_it(answer: Answer) -> None:
     client = ClientConnection()
     client.send_request(Request(method=b"REQMOD", uri=b"icap://h/s", host=b"h", request_head=GET))

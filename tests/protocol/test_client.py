@@ -10,16 +10,27 @@ from tests.protocol.playbook import CLOSED, CONTINUE, END, GET, OK, POST, Playbo
 
 URI = b"icap://icap.example/s"
 NULL = b"Encapsulated: null-body=0\r\n\r\n"
-A_204 = b"ICAP/1.0 204 No modifications\r\nISTag: \"t\"\r\n" + NULL
+A_204 = b'ICAP/1.0 204 No modifications\r\nISTag: "t"\r\n' + NULL
 A_100 = b"ICAP/1.0 100 Continue\r\n\r\n"
 
 
 def a_request(method: bytes = b"REQMOD", **kwargs: object) -> Request:
-    heads = {b"OPTIONS": {}, b"REQMOD": {"request_head": POST}, b"RESPMOD": {"request_head": GET, "response_head": OK}}
+    heads = {
+        b"OPTIONS": {},
+        b"REQMOD": {"request_head": POST},
+        b"RESPMOD": {"request_head": GET, "response_head": OK},
+    }
     return Request(method=method, uri=URI, host=b"icap.example", **{**heads[method], **kwargs})  # type: ignore[arg-type]
 
 
-def an_answer(status: int, *, request: bytes = b"", response: bytes = b"", body: bytes | None = None, headers: bytes = b"") -> bytes:
+def an_answer(
+    status: int,
+    *,
+    request: bytes = b"",
+    response: bytes = b"",
+    body: bytes | None = None,
+    headers: bytes = b"",
+) -> bytes:
     entities, size = [], 0
     for name, head in ((b"req-hdr", request), (b"res-hdr", response)):
         if head:
@@ -181,7 +192,9 @@ def test_100_with_a_body(play: Playbook, client: ClientConnection) -> None:
 
 
 @pytest.mark.parametrize("ieof", [True, False])
-def test_100_before_the_preview_ends_or_after_ieof(play: Playbook, client: ClientConnection, ieof: bool) -> None:
+def test_100_before_the_preview_ends_or_after_ieof(
+    play: Playbook, client: ClientConnection, ieof: bool
+) -> None:
     client.send_request(a_request(body=True, preview=1))
     if ieof:
         client.send_end(ieof=True)

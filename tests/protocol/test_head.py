@@ -18,7 +18,8 @@ def status_of(head: bytes) -> int:
 
 def test_request() -> None:
     request, layout = parse_request_head(
-        b"REQMOD icap://h/s?mode=x ICAP/1.0\r\nhOsT:h\r\nAllow: 204 ,Trailers\r\nPreview: 0\r\nX-A: b\r\n c \r\nX-a:d"
+        b"REQMOD icap://h/s?mode=x ICAP/1.0\r\nhOsT:h\r\nAllow: 204 ,Trailers\r\nPreview: 0"
+        b"\r\nX-A: b\r\n c \r\nX-a:d"
         b"\r\nEncapsulated: req-hdr=0,\r\n\t null-body=9"
     )
     assert (request.method, request.path, layout.size) == (b"REQMOD", b"/s", 9)
@@ -91,7 +92,7 @@ def test_options_needs_neither_host_nor_encapsulated() -> None:
 
 
 def test_response() -> None:
-    head = parse_response_head(b"ICAP/1.0 200 All Good\r\nISTag: \"x\"\r\nEncapsulated: res-hdr=0, res-body=9")
+    head = parse_response_head(b'ICAP/1.0 200 All Good\r\nISTag: "x"\r\nEncapsulated: res-hdr=0, res-body=9')
     assert (head.status, head.reason, head.layout.body) == (200, "All Good", b"res-body")
     assert head.fields[b"istag"] == b'"x"'
 
