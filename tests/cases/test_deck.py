@@ -2,44 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from icapd.config import Limits
+from tests.cases.deck import failed, run_deck
 from tests.certificates import make_certificate
 from tests.serving import Served, serving
 
-HERE = Path(__file__).parent
-SHARDS = ("oum", "vh", "e", "c", "p", "aik")  # first letters of the cases' names
-
-
-def run_deck(port: int, directory: Path, *arguments: str) -> dict[str, list[str]]:
-    """Run the deck against services reqmod and respmod; return the problems of each case that ran.
-
-    The runner mostly waits for bytes that must not come, so its shards run at the same time.
-    """
-    with ThreadPoolExecutor() as pool:
-        shards = [pool.submit(_run_shard, port, directory, letters, arguments) for letters in SHARDS]
-        return {case: problems for shard in shards for case, problems in shard.result().items()}
-
-
-def _run_shard(port: int, directory: Path, letters: str, arguments: tuple[str, ...]) -> dict[str, list[str]]:
-    out = directory / f"deck-{letters}.json"
-    command = [
-        sys.executable, str(HERE / "icap_cases.py"), "--port", str(port),
-        "--reqmod", "reqmod", "--respmod", "respmod", "--only", f"^[{letters}]",
-        "--cases", str(HERE / "icap.jsonl"), "--json", str(out), *arguments,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-    assert "SCORE" in done.stdout, done.stdout + done.stderr
-    return {case["id"]: case["problems"] for case in json.loads(out.read_text()) if case["result"] != "skip"}
-
-
-def _failed(problems: dict[str, list[str]]) -> dict[str, list[str]]:
-    return {case: found for case, found in problems.items() if found}
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def _is_quiet(served: Served) -> bool:
@@ -48,9 +19,9 @@ def _is_quiet(served: Served) -> bool:
 
 def test_every_case_but_the_slow_ones(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
-        problems = run_deck(served.icap, tmp_path, "--pid", str(served.pid))
-        assert _failed(problems) == {}
-        assert len(problems) == 120
+        outcomes = run_deck(served.icap, tmp_path, "--pid", str(served.pid))
+        assert failed(outcomes) == {}
+        assert len(outcomes) == 120
         assert _is_quiet(served)
 
 
@@ -58,9 +29,9 @@ def test_every_case_with_the_slow_ones_at_short_deadlines(tmp_path: Path) -> Non
     """Deadlines of one second, where the defaults are 10 and 30: the two stalled requests end in time."""
     limits = {"head": "1", "body": "1", "linger": "0.5", "drain": "2"}
     with serving(tmp_path, options={"limits": limits}) as served:
-        problems = run_deck(served.icap, tmp_path, "--slow", "4")
-        assert _failed(problems) == {}
-        assert len(problems) == 122
+        outcomes = run_deck(served.icap, tmp_path, "--slow", "4")
+        assert failed(outcomes) == {}
+        assert len(outcomes) == 122
 
 
 def test_every_case_over_tls(tmp_path: Path) -> None:
@@ -70,9 +41,9 @@ def test_every_case_over_tls(tmp_path: Path) -> None:
         "tls": {"certificate": certificate.name, "key": key.name},
     }
     with serving(tmp_path, options=options) as served:
-        problems = run_deck(served.icaps, tmp_path, "--tls")
-        assert _failed(problems) == {}
-        assert len(problems) > 110
+        outcomes = run_deck(served.icaps, tmp_path, "--tls")
+        assert failed(outcomes) == {}
+        assert len(outcomes) > 110
         assert _is_quiet(served)
 
 
