@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,12 +68,16 @@ def squid_conf(config_file: Path, out: Path, *, checks: bool, force: bool, squid
 def _missing(config: Config) -> Iterator[str]:
     """What Squid will need besides the fragment, and reports in riddles or not at all."""
     settings = config.squid
+    if settings.origin_ca is not None and not os.access(settings.origin_ca, os.R_OK):
+        yield f"{settings.origin_ca}: cannot be read (origin_ca)"
     if not any(port.bump for port in settings.ports):
         return
     try:
         check_bump_ca(settings.ca)
     except IcapdError as error:
         yield f"{error} (the bump CA; `icapd ca create` makes one)"
+    if not os.access(settings.certgen, os.X_OK):
+        yield f"{settings.certgen}: no program that can be run (certgen; part of squid-openssl)"
     try:
         if not settings.ssl_db.is_dir():
             yield f"{settings.ssl_db}: missing (certificate database; `icapd ca create` makes it)"

@@ -25,7 +25,7 @@ include {fragment}
 """
 
 _STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?: \S+)?\| ")
-_COMPLAINT = re.compile(r"\b(?:ERROR|WARNING|FATAL|Bungled)\b")
+_COMPLAINT = re.compile(r"\b(?:ERROR|WARNING|FATAL|Bungled|unrecognized|not found)\b")
 _SECONDS = 60  # Squid resolves names in ACLs while it parses
 
 
@@ -55,14 +55,16 @@ def parse_check(conf: Path, squid: str = SQUID) -> list[str]:
     lines = [_STAMP.sub("", line) for line in done.stdout.splitlines()]
     complaints = [line for line in lines if _COMPLAINT.search(line) and not line.startswith("Processing: ")]
     if done.returncode and not complaints:
-        complaints = [f"squid -k parse ended with status {done.returncode}: {' '.join(lines[-1:])}".rstrip()]
+        last = lines[-1] if lines else "nothing said"
+        complaints = [f"squid -k parse ended with status {done.returncode}: {last}"]
     return complaints
 
 
 def check_fragment(config: Config, squid: str = SQUID) -> list[str]:
     """Let Squid parse what `write_fragments` would write for `config`; return its complaints.
 
-    The error pages are taken as found where they will be. Raises IcapdError as parse_check and write_fragments do.
+    The error pages are taken as found where they will be. Raises IcapdError as parse_check and
+    write_fragments do.
     """
     with tempfile.TemporaryDirectory(prefix="icapd-squid-") as directory:
         out = Path(directory)
