@@ -67,7 +67,7 @@ def decision_line(
         if rule is not None:
             by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
     return (
-        f'{{"time":"{_stamp.text(tx.now)}","id":"{decision_id}","point":"{tx.point.value}",'
+        f'{{"time":"{_stamp.text(tx.now)}","id":"{decision_id}","point":"{tx.point}",'
         f'"method":{"null" if request is None else _quote(request.method[:_MAX_METHOD])},'
         f'"url":{_quote(url[:_MAX_URL])},"client":{_or_null(client.address)},"user":{_or_null(client.user)},'
         f'"action":"{action}","stage":"{stage}",{by},'
@@ -109,7 +109,8 @@ class DecisionLog:
         self._lines, self._size, self._rest = [], 0, b""
         at, failed = self._write(data)
         if failed:
-            self.lost += data.count(b"\n", max(at, len(mend)))
+            kept = at + data.startswith(b"\n", at)  # a line that lacks but its end is mended, not lost
+            self.lost += data.count(b"\n", max(kept, len(mend)))
             if at:
                 self._torn = data[at - 1] != _NEWLINE
             return

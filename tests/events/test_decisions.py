@@ -1,0 +1,196 @@
+"""The decision line and its log: one JSON object a line whatever the client sends, no answer ever waits."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from icapd.events import DecisionLog, decision_line
+from icapd.events import decisions as module
+from icapd.http import RequestHead
+from icapd.policy import Allow, Block, Decision, Rule
+from icapd.transaction import Client, Point, Transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEYS = [
+    *["time", "id", "point", "method", "url", "client", "user"],
+    *["action", "stage", "rule", "source", "category", "status"],
+]
+ALLOWED = Decision(Allow(), "default")
+HEAD = b"GET http://a.example/ HTTP/1.1\r\nProxy-Authorization: Basic c2VjcmV0\r\n\r\n"
+
+
+def transaction(head: bytes = HEAD, **facts: str) -> Transaction:
+    return Transaction(Point.REQMOD, Client(**facts), RequestHead(head), now=1_700_000_000.25)  # type: ignore[arg-type]
+
+
+def line(tx: Transaction, decision: Decision | None = ALLOWED, url: str = "http://a.example/") -> str:
+    return decision_line(tx, decision, decision_id="k3v7q2xa-1f", url=url, status=204)
+
+
+def test_an_allowed_request() -> None:
+    text = line(transaction(address="192.0.2.1"))
+    assert text == (
+        '{"time":"2023-11-14T22:13:20.250Z","id":"k3v7q2xa-1f","point":"reqmod","method":"GET",'
+        '"url":"http://a.example/","client":"192.0.2.1","user":null,"action":"allow","stage":"default",'
+        '"rule":null,"source":null,"category":null,"status":204}\n'
+    )
+
+
+def test_a_rule_is_named_with_its_place() -> None:
+    rule = Rule('no "fun"', "access", "policy.yaml:7", (), (), Block())
+    record = json.loads(line(transaction(), Decision(Block(), "access", rule, "games")))
+    assert list(record) == KEYS
+    assert (record["action"], record["stage"], record["rule"]) == ("block", "access", 'no "fun"')
+    assert (record["source"], record["category"]) == ("policy.yaml:7", "games")
+
+
+def test_no_decision_is_an_error() -> None:
+    record = json.loads(line(transaction(), None))
+    assert list(record) == KEYS
+    assert (record["action"], record["stage"], record["rule"]) == ("error", "error", None)
+
+
+def test_a_transaction_without_request() -> None:
+    record = json.loads(line(Transaction(Point.RESPMOD), url=""))
+    assert (record["point"], record["method"], record["url"]) == ("respmod", None, "")
+
+
+def test_credentials_are_not_in_it() -> None:
+    assert "c2Vj" not in line(transaction())
+
+
+@given(st.text(), st.text(), st.text())
+def test_hostile_values_stay_inside_their_strings(url: str, user: str, address: str) -> None:
+    text = line(transaction(user=user, address=address), url=url)
+    assert text.isascii()
+    assert text.endswith("}\n")
+    assert text.isprintable() or text[:-1].isprintable()
+    record = json.loads(text)
+    assert list(record) == KEYS
+    assert record["url"] == url[:4096]
+    assert (record["user"], record["client"]) == (user, address)
+
+
+def test_a_line_break_and_an_escape_are_spelled_out() -> None:
+    assert r"a\r\nb\u001b[2J\u202e" in line(transaction(), url="a\r\nb\x1b[2J\u202e")
+
+
+def test_long_values_are_cut() -> None:
+    tx = transaction(b"G" * 60_000 + b" http://a.example/ HTTP/1.1\r\n\r\n")
+    text = line(tx, url="x" * 60_000)
+    assert len(text) < 5_000
+    assert json.loads(text)["method"] == "G" * 64
+
+
+# -- the log -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full() -> Iterator[int]:
+    descriptor = os.open("/dev/full", os.O_WRONLY)
+    yield descriptor
+    os.close(descriptor)
+
+
+def test_lines_are_gathered_and_written_at_a_flush(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with file.open("ab") as out:
+        log = DecisionLog(out.fileno())
+        log.append("a\n")
+        log.append("b\n")
+        assert file.read_bytes() == b""
+        log.flush()
+        assert file.read_bytes() == b"a\nb\n"
+        log.append("c" * 70_000 + "\n")  # as much as is gathered at most
+        assert file.stat().st_size == 4 + 70_001
+    assert log.lost == 0
+
+
+def test_a_full_disk_is_counted_to_the_line(full: int) -> None:
+    log = DecisionLog(full)
+    for number in range(1, 5001):
+        log.append("x" * 99 + "\n")
+        if number % 700 == 0:
+            log.flush()
+    log.flush()
+    assert log.lost == 5000
+
+
+class Disk:
+    """os.write to a disk with `room` bytes left: no real one can be filled to the byte."""
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.content = b""
+
+    def write(self, _descriptor: int, data: memoryview) -> int:
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        taken = bytes(data[: self.room])
+        self.room -= len(taken)
+        self.content += taken
+        return len(taken)
+
+
+@pytest.mark.parametrize("room", range(12))
+def test_half_a_line_does_not_spoil_the_next(room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    disk = Disk(room)
+    monkeypatch.setattr(module.os, "write", disk.write)
+    with (tmp_path / "log").open("ab") as out:
+        log = DecisionLog(out.fileno())
+        log.append("abc\n")
+        log.append("def\n")
+        log.flush()
+        log.append("ghi\n")
+        log.flush()
+        disk.room = 1000
+        log.append("jkl\n")
+        log.flush()
+    written = disk.content.decode().split("\n")
+    whole = [text for text in written if text in {"abc", "def", "ghi", "jkl"}]
+    assert whole[-1] == "jkl"
+    assert len(whole) + log.lost == 4
+
+
+def test_a_pipe_nobody_reads_holds_up_nothing_and_loses_only_what_is_too_much() -> None:
+    reader, writer = os.pipe()
+    log = DecisionLog(writer)
+    for number in range(20_000):
+        log.append(f"{number:099}\n")  # 2 MB
+    log.flush()
+    assert 0 < log.lost < 20_000
+    data = b""
+    while data.count(b"\n") < 20_000 - log.lost:
+        data += os.read(reader, 65536)
+        log.flush()
+    numbers = [int(text) for text in data.splitlines()]
+    assert len(numbers) + log.lost == 20_000
+    assert numbers == sorted(set(numbers))
+    os.close(reader)
+    log.append("late\n")
+    lost = log.lost
+    log.end()
+    assert log.lost == lost + 1
+    os.close(writer)
+
+
+def test_what_is_still_held_at_the_end_is_lost() -> None:
+    reader, writer = os.pipe()
+    log = DecisionLog(writer)
+    for _ in range(3000):
+        log.append("x" * 99 + "\n")
+    log.end()
+    os.set_blocking(reader, False)
+    whole = os.read(reader, 1_000_000).count(b"\n")
+    assert whole + log.lost == 3000
+    os.close(reader)
+    os.close(writer)
