@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import signal
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from icapd.demo.lab import Lab
 
+_WATCH = 0.5  # s between two looks at the programs while the demo stays up
 _HOW_TO = """
 Squid and icapd stay up. Try it yourself, in another terminal:
 
@@ -68,17 +70,22 @@ def demo(*, once: bool, keep_dir: Path | None) -> int:
             wrong = _show(lab)
             if wrong:
                 directory.keep = True
-                click.echo(f"\nNot as expected: {'; '.join(wrong)}. The logs are in {lab.site.logs}")
+                click.echo(
+                    f"\nNot as expected: {'; '.join(dict.fromkeys(wrong))}. The logs are in {lab.site.logs}"
+                )
             if not once:
                 click.echo(_how_to(lab, kept=directory.keep))
                 with contextlib.suppress(KeyboardInterrupt):
-                    signal.pause()
+                    while True:
+                        lab.require_running()
+                        time.sleep(_WATCH)
     return 1 if wrong else 0
 
 
 def _show(lab: Lab) -> list[str]:
     """Ask each request of the scenario, print its line, return the titles of those that came out wrong."""
     from icapd.demo import table  # noqa: PLC0415
+    from icapd.demo.complaints import complaints  # noqa: PLC0415
     from icapd.demo.run import run_case  # noqa: PLC0415
     from icapd.demo.scenario import CASES  # noqa: PLC0415
 
@@ -89,6 +96,9 @@ def _show(lab: Lab) -> list[str]:
         click.echo(table.row(result))
         if result.differences:
             wrong.append(case.title)
+    for line in complaints(lab.site.logs / "cache.log"):
+        click.echo(f"NO  Squid complains: {line}")
+        wrong.append("Squid's cache.log")
     return wrong
 
 

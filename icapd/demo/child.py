@@ -73,12 +73,16 @@ class Child:
         """Wait until `ready()`. Raises IcapdError, with the log's last line, if it ends or takes too long."""
         deadline = time.monotonic() + seconds
         while not ready():
-            status = self.process.poll()
-            if status is not None:
-                raise IcapdError(self._failure(f"ended with status {status}"))
+            self.require_running()
             if time.monotonic() > deadline:
                 raise IcapdError(self._failure(f"not ready after {seconds:.0f} s"))
             time.sleep(_POLL)
+
+    def require_running(self) -> None:
+        """Raise IcapdError, with the log's last line, if it has ended."""
+        status = self.process.poll()
+        if status is not None:
+            raise IcapdError(self._failure(f"ended with status {status}"))
 
     def stop(self, seconds: float = 10.0) -> int:
         """End it: SIGTERM, and SIGKILL to its own group if that does not help. Return its exit status."""

@@ -105,6 +105,11 @@ class Lab:
         self._children.append(child)
         return child
 
+    def require_running(self) -> None:
+        """Raise IcapdError if a program of the lab has ended by itself."""
+        for child in self._children:
+            child.require_running()
+
     def stop(self) -> None:
         """End everything, the proxy first, by the ids it was started under."""
         while self._children:

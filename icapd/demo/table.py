@@ -13,13 +13,13 @@ if TYPE_CHECKING:
     from icapd.demo.run import Result
 
 _COLUMNS = (
-    ("", 3),
-    ("request", 34),
-    ("what", 40),
-    ("decision", 17),
-    ("rule", 15),
-    ("client saw", 34),
+    ("", 2),
+    ("case", 32),
+    ("request", 41),
+    ("decision", 16),
+    ("rule", 13),
     ("origin", 9),
+    ("client saw", 24),  # the last one, since a redirect's target is as long as it is
 )
 
 
@@ -32,15 +32,15 @@ def row(result: Result) -> str:
     """One result; the line after a wrong one says how it differs."""
     decision = result.decision
     method = "CONNECT " if decision and decision.method == "CONNECT" else ""
-    contacted = f"{result.exchange.connections} conn." if result.exchange.contacts else "untouched"
+    exchange = result.exchange
     cells = (
         "ok" if not result.differences else "NO",
-        result.exchange.url,
         result.case.title,
+        exchange.url,
         f"{method}{decision.action}" if decision else "(Squid denied)",
         (decision.rule or "-") if decision else "-",
-        describe(result.exchange.seen),
-        contacted,
+        "contacted" if exchange.contacts else "untouched",
+        describe(exchange.seen),
     )
     lines = [_line(cells), *(f"    ✗ {difference}" for difference in result.differences)]
     return "\n".join(lines)

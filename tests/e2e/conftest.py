@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from icapd.demo.complaints import complaints
 from icapd.demo.exchange import Fetch
 from icapd.demo.lab import Lab, squid_program
 from icapd.demo.plan import Plan, ProxyPort
 
 NAMES = (
     "open", "blocked", "moved", "updates", "excluded", "excluded-moved", "connect-bypass", "closed",
-    "paths", "bank", "users", "readonly", "help", "xn--bcher-kva",
+    "paths", "bank", "users", "readonly", "help", "xn--bcher-kva", "named-bank", "cut",
 )  # fmt: skip
 POLICY = """\
 bypass:
@@ -62,6 +63,12 @@ tls:
   - name: banking
     when: {host: [bank.lab.test]}
     action: splice
+  - name: named bank
+    when: {host: [named-bank.lab.test]}
+    action: splice_if_sni_matches
+  - name: cut
+    when: {host: [cut.lab.test]}
+    action: terminate
   - name: rest
     action: bump
 """
@@ -105,6 +112,7 @@ def lab(directory: Path) -> Iterator[Lab]:
     passwords.chmod(0o755)
     with Lab(directory, PLAN, squid=squid_program()) as lab:
         yield lab
+    assert complaints(lab.site.logs / "cache.log") == []
 
 
 @pytest.fixture

@@ -1,30 +1,13 @@
 """Squid finds nothing to complain about in icapd's ICAP, while c-icap-client uses the same icapd process."""
 
-import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from icapd.demo.complaints import complaints
 from icapd.demo.exchange import Fetch
 from icapd.demo.origin import pattern
-
-# What counts, in cache.log from Squid's start on: every line at a level of complaint, and every line that
-# names ICAP, an adapted message, an exception or an abandoned transaction. Squid is silent on ICAP
-# while all is well.
-COMPLAINT = re.compile(
-    r"WARNING|ERROR|FATAL|BUG|assertion|exception|abandon|suspend|essential|ICAP|ModXact|adapted"
-)
-# What does not: a client that refuses the certificate it is shown, or an origin that shows a bad one, both
-# made by tests on purpose.
-OURS = re.compile(
-    r"[Ee]rror negotiating (SSL|TLS)|ERROR: (failure while accepting|negotiating) .*TLS|SQUID_TLS_ERR"
-)
-
-
-def complaints(cache_log: Path) -> list[str]:
-    lines = cache_log.read_text("utf-8", "replace").splitlines()
-    return [line for line in lines if COMPLAINT.search(line) and not OURS.search(line)]
 
 
 def c_icap_client(port: int, *arguments: str) -> str:

@@ -116,6 +116,26 @@ def test_a_spliced_site_keeps_its_own_certificate(fetch: Fetch) -> None:
     assert {record.method for record in exchange.records()} == {"CONNECT"}
 
 
+def test_a_site_spliced_under_its_own_name(fetch: Fetch) -> None:
+    exchange = fetch("https://named-bank.lab.test:$https/", trust="origin")
+    assert (exchange.seen.exit, exchange.seen.status) == (0, 200)
+
+
+def test_a_site_to_be_spliced_under_its_own_name_ends_under_another(fetch: Fetch) -> None:
+    exchange = fetch(
+        "https://open.lab.test:$https/", "--connect-to", "open.lab.test:$https:named-bank.lab.test:$https"
+    )
+    assert exchange.seen.exit != 0
+    assert exchange.contacts == ()
+
+
+def test_a_tunnel_that_a_tls_rule_terminates(fetch: Fetch) -> None:
+    exchange = fetch("https://cut.lab.test:$https/")
+    assert (exchange.seen.exit, exchange.seen.status) != (0, 200)
+    assert exchange.seen.exit != 0
+    assert exchange.contacts == ()
+
+
 @pytest.mark.parametrize("header", ["X-Icapd-Bump: splice", "X-Icapd-Verdict: block", "x-icapd-page: <p>"])
 @pytest.mark.parametrize("where", ["--header", "--proxy-header"])
 def test_a_forged_icapd_header_is_refused(fetch: Fetch, header: str, where: str) -> None:
