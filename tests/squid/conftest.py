@@ -1,16 +1,12 @@
-"""The lab, twice: once with each kind of CA, and of access log."""
+"""The lab, started once for all tests of the fragment; each run has a directory Squid's user can enter."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.squid.lab import Lab, make_lab, start_squid, stop_lab
+from tests.squid.lab import Lab, running_lab
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,15 +14,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def lab() -> Iterator[Lab]:
-    """A running Squid. Its directory is not pytest's, which Squid's user cannot enter."""
-    directory = Path(tempfile.mkdtemp(prefix="icapd-squid-"))
-    directory.chmod(0o755)
-    if os.geteuid() == 0:
-        shutil.chown(directory, "proxy", "proxy")  # Squid writes its logs there
-    lab = make_lab(directory, key="rsa", log_formats=("icapd",))
-    try:
-        start_squid(lab)
+    """A running Squid with an RSA CA and icapd's access log format."""
+    with running_lab(key="rsa", log_formats=("icapd",)) as lab:
         yield lab
-    finally:
-        stop_lab(lab)
-        shutil.rmtree(directory, ignore_errors=True)

@@ -7,16 +7,19 @@ test, and tests/e2e proves both together.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import socket
 import socketserver
 import ssl
 import subprocess
+import tempfile
 import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icapd.config import load_config
@@ -24,7 +27,7 @@ from icapd.pki import BumpCa, make_bump_ca, make_certgen_db, make_server_certifi
 from icapd.squid import parse_check, write_fragments
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from icapd.pki import KeyKind
 
@@ -297,3 +300,19 @@ def stop_lab(lab: Lab) -> None:
     for served in (lab.icap, lab.http, lab.https):
         served.shutdown()
         served.server_close()
+
+
+@contextlib.contextmanager
+def running_lab(*, key: KeyKind, log_formats: tuple[str, ...]) -> Iterator[Lab]:
+    """Start all of it; pytest's own directories would be closed to Squid's user."""
+    directory = Path(tempfile.mkdtemp(prefix="icapd-squid-"))
+    directory.chmod(0o755)
+    if os.geteuid() == 0:
+        shutil.chown(directory, "proxy", "proxy")  # Squid writes its logs there
+    lab = make_lab(directory, key=key, log_formats=log_formats)
+    try:
+        start_squid(lab)
+        yield lab
+    finally:
+        stop_lab(lab)
+        shutil.rmtree(directory, ignore_errors=True)
