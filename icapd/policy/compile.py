@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from icapd.http import DEFAULT_PORTS, TargetError, is_address, normal_host, parse_target
 from icapd.policy.addresses import Range, Ranges, read_addresses
+from icapd.policy.facts import spellings
 from icapd.policy.match import (
     ClientIs,
     HostIs,
@@ -104,20 +105,22 @@ def _read_url(text: str) -> UrlPattern:
         msg = f"{text!r} is no URL of {', '.join(DEFAULT_PORTS)}"
         raise ValueError(msg)
     scheme, star, authority, rest = match.groups()
-    if "@" in authority or "#" in (rest or ""):
-        msg = f"{text!r}: a URL here has no user and no fragment"
+    if "@" in authority or "#" in (rest or "") or authority.endswith(":"):
+        msg = f"{text!r}: a URL here has a host, no user and no fragment"
         raise ValueError(msg)
     wire = f"{scheme or 'http'}://{authority}{rest or ''}".encode().decode("latin-1")
     target = parse_target("GET", wire)
     has_port = re.search(r":\d+$", authority) is not None
+    path = target.path or "/"
     return UrlPattern(
         scheme.lower() if scheme else None,
         target.host,
         star is not None,
         target.port if has_port else None,
-        target.path or "/",
+        path,
         target.query,
         text.startswith("="),
+        spellings(path),
     )
 
 

@@ -156,7 +156,7 @@ class Index:
             *self._all_of["method"],
             *self._all_of["port"],
             *(self._of_user(user) if user else self._all_of["user"]),
-            *(self._of_client(client) if client else self._all_of["client"]),
+            *(self._of_client(client) if address_number(client or "") else self._all_of["client"]),
         )
 
     def _of_user(self, user: str | None) -> Numbers:

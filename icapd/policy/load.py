@@ -131,6 +131,8 @@ def _read(document: Document) -> tuple[PolicyText, list[ConfigError]]:
             bypass=tuple(_sound(RuleText, value.get("bypass"))),
             access=tuple(_sound(RuleText, value.get("access"))),
             tls=tuple(_sound(RuleText, value.get("tls"))),
+            protection=value.get("protection"),
+            default_protection=value.get("default_protection"),
         )
         return text, list(errors.errors)
 

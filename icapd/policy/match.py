@@ -99,7 +99,10 @@ class HostIs:
 
 @dataclass(frozen=True, slots=True)
 class UrlPattern:
-    """One URL of a policy: None is any; `path` is a prefix by whole segments unless `exact`."""
+    """One URL of a policy: None is any; `path` is a prefix by whole segments unless `exact`.
+
+    `readings` are the path's spellings, as `facts.spellings` gives them.
+    """
 
     scheme: str | None
     host: str
@@ -108,6 +111,7 @@ class UrlPattern:
     path: str
     query: str | None
     exact: bool
+    readings: tuple[str, ...]
 
     @property
     def needs_path(self) -> bool:
@@ -118,9 +122,20 @@ class UrlPattern:
         """Compare one name of the message."""
         return name == self.host or (self.subdomains and name.endswith("." + self.host))
 
-    def has_path(self, path: str) -> bool:
-        """Compare one spelling of the path."""
-        prefix = self.path
+    def has_paths(self, paths: tuple[str, ...], *, strict: bool) -> bool:
+        """Compare the spellings of a request's path, normal form first.
+
+        Strictly, the normal form must be below this one's and no other reading elsewhere;
+        generously, any reading below any of this one's will do, in any case of letters.
+        """
+        if strict:
+            return self._holds(self.path, paths[0]) and all(
+                any(self._holds(own, path) for own in self.readings) for path in paths
+            )
+        own_folded = [own.lower() for own in self.readings]
+        return any(self._holds(own, path.lower()) for own in own_folded for path in paths)
+
+    def _holds(self, prefix: str, path: str) -> bool:
         if path == prefix or path.rstrip("/") == prefix.rstrip("/"):
             return True
         return not self.exact and path.startswith(prefix if prefix.endswith("/") else prefix + "/")
@@ -179,22 +194,11 @@ def _place_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
 
 
 def _path_truth(pattern: UrlPattern, query: str, spellings: tuple[str, ...], *, strict: bool) -> bool:
-    """Compare every spelling if strict, else look for one, without regard to case."""
-    if strict:
-        return pattern.query in {None, query} and all(map(pattern.has_path, spellings))
-    if pattern.query is not None and pattern.query.lower() != query.lower():
+    """Compare query and path; a query counts only where the pattern has one."""
+    wanted = pattern.query
+    if wanted not in {None, query} and (strict or str(wanted).lower() != query.lower()):
         return False
-    folded = _folded(pattern)
-    return any(folded.has_path(path.lower()) for path in spellings)
-
-
-def _folded(pattern: UrlPattern) -> UrlPattern:
-    path = pattern.path.lower()
-    if path == pattern.path:
-        return pattern
-    return UrlPattern(
-        pattern.scheme, pattern.host, pattern.subdomains, pattern.port, path, pattern.query, pattern.exact
-    )
+    return pattern.has_paths(spellings, strict=strict)
 
 
 @dataclass(frozen=True, slots=True)
