@@ -239,13 +239,12 @@ class ServerConnection(Connection):
     def _finish(self) -> None:
         self._answering = None
         self.request = None
-        if self.state is State.AWAITING:
-            self.state = State.COMPLETE  # the client never sends what it held back
-            self._after_preview = True
         self._step()
 
     def _step(self) -> None:
         if self.request is None and (self.state is State.COMPLETE or self.state is State.AWAITING):
+            if self.state is State.AWAITING:  # the client never sends what it held back
+                self._after_preview = True
             self.state = State.HEAD
 
     @property

@@ -435,6 +435,29 @@ def test_error_behind_a_complete_answer_says_nothing(play: Playbook, server: Ser
     assert server.send_error(400, BANNER) == b""
 
 
+@pytest.mark.parametrize("early", [True, False])
+def test_error_in_the_rest_of_a_body_that_the_answer_made_needless(
+    play: Playbook, server: ServerConnection, early: bool
+) -> None:
+    start, stop = reqmod(b"Preview: 1", body=b""), b"1\r\nx\r\n" + END
+    play.give(start if early else start + stop)
+    server.send_unmodified(BANNER)
+    play.give(stop if early else b"")
+    play.seen.clear()
+    play.breaks(b"2\r\nyz\r\n0\r\n\r\n", 400)
+    assert server.send_error(400, BANNER) == b""
+
+
+def test_error_in_a_request_behind_a_preview_is_said(play: Playbook, server: ServerConnection) -> None:
+    play.give(reqmod(b"Preview: 0", body=END) + reqmod(b"Allow: 204"))
+    for _ in range(2):
+        server.send_unmodified(BANNER)
+        pull(server)
+    play.seen.clear()
+    play.breaks(b"nonsense\r\n\r\n", 400)
+    assert server.send_error(400, BANNER).startswith(b"ICAP/1.0 400 ")
+
+
 def test_second_error_says_nothing(play: Playbook, server: ServerConnection) -> None:
     play.give(reqmod()).sees(SOME_GET)
     assert server.send_error(404, BANNER)
