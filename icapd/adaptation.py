@@ -65,6 +65,8 @@ class UseAdapted:
 
 Answer = UseVirgin | UseAdapted
 _VIRGIN = UseVirgin()
+_PASSING = frozenset({Allow, Bypass})
+_REQMOD = Point.REQMOD  # as a global: see icapd.protocol.server
 
 
 def adapt(
@@ -79,11 +81,11 @@ def adapt(
     request = tx.request
     tunnel = None  # the CONNECT to mark
     closes = False
-    if request is not None and tx.point is Point.REQMOD and request.method.upper() in TUNNEL_METHODS:
+    if request is not None and tx.point is _REQMOD and request.method.upper() in TUNNEL_METHODS:
         closes = True
         if marks_connect and request.method == "CONNECT":  # there is nothing to decrypt behind a NONE
             tunnel = request
-    if isinstance(action, Allow | Bypass):
+    if type(action) in _PASSING:
         return decision, _VIRGIN if tunnel is None else _tunnel(tx, tunnel, policy)
     values = page_values(tx=tx, decision=decision, decision_id=decision_id, url=display_url(tx))
     if isinstance(action, Redirect):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from icapd.http import RequestHead, ResponseHead
 
 
-class Point(enum.Enum):
+class Point(enum.StrEnum):
     """Where Squid asks (libecap's and Squid's vectoring point, plus the TLS step)."""
 
     REQMOD = "reqmod"

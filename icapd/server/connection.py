@@ -26,7 +26,7 @@ from icapd.protocol import (
     RequestReceived,
     ServerConnection,
 )
-from icapd.protocol.server import State
+from icapd.protocol.server import HEAD
 from icapd.server.sending import DirectSender, TlsSender
 from icapd.server.site import TICK, Site
 
@@ -48,6 +48,9 @@ class Plan(enum.Enum):
     ECHO = enum.auto()  # 200 has begun; every run of the body goes back as it comes
 
 
+_NONE, _UNMODIFIED, _ECHO = Plan  # as globals: see icapd.protocol.server
+
+
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class IcapProtocol(Protocol):
     """Serves one connection until either side ends it."""
@@ -57,7 +60,7 @@ class IcapProtocol(Protocol):
         self.conn = ServerConnection()
         self.sender: DirectSender | TlsSender
         self._wire: Transport
-        self.plan = Plan.NONE
+        self.plan = _NONE
         self.decision_id = ""
         self.since = site.tick  # tick of the last progress in the phase at hand
         self._partial = False  # the phase is a head that has begun and not ended
@@ -129,14 +132,14 @@ class IcapProtocol(Protocol):
             self._send_error(500)
         if self._lingering:
             return
-        if conn.state is State.HEAD and conn.unread:
+        if conn.state is HEAD and conn.unread:
             if not self._partial:
                 self._partial = True
                 self.since = self.site.tick
         else:
             self._partial = False
             self.since = self.site.tick
-        if conn.closing and conn.state is State.HEAD and not conn.answering:
+        if conn.closing and conn.state is HEAD and not conn.answering:
             self._linger()
         else:
             self._set_paused(self.sender.congested or conn.wants_pause)
@@ -150,7 +153,7 @@ class IcapProtocol(Protocol):
         elif kind is BodyEnded:
             self._body_ended(cast("BodyEnded", event))
         elif kind is PreviewEnded:
-            self.plan = Plan.NONE  # headers decide: the preview is always enough, and 204 answers it
+            self.plan = _NONE  # headers decide: the preview is always enough, and 204 answers it
             self.sender.write(self.conn.send_unmodified(self.site.banner))
         elif kind is ConnectionEnded:
             self._linger()
@@ -158,7 +161,7 @@ class IcapProtocol(Protocol):
     def _request(self, icap: RequestReceived) -> None:
         site = self.site
         conn = self.conn
-        self.plan = Plan.NONE
+        self.plan = _NONE
         if site.draining:
             conn.closing = True
         service = site.services.get(icap.path)
@@ -179,24 +182,24 @@ class IcapProtocol(Protocol):
                 else:
                     self.sender.write(conn.send_answer(_echo(icap), site.banner))
             elif conn.may_204:
-                self.plan = Plan.UNMODIFIED
+                self.plan = _UNMODIFIED
             else:
-                self.plan = Plan.ECHO
+                self.plan = _ECHO
                 self.sender.write(conn.send_answer(_echo(icap), site.banner))
 
     def _data(self, event: DataReceived) -> None:
         limit = self.site.config.limits.body_bytes
         if limit and self.conn.body_bytes > limit:
             raise RemoteProtocolError(413, "the body is larger than limits.body_bytes")
-        if self.plan is Plan.ECHO:
+        if self.plan is _ECHO:
             self.sender.write(self.conn.send_data(event.wire))
 
     def _body_ended(self, event: BodyEnded) -> None:
-        if self.plan is Plan.ECHO:
+        if self.plan is _ECHO:
             self.sender.write(self.conn.send_end(event.trailer))
-        elif self.plan is Plan.UNMODIFIED:
+        elif self.plan is _UNMODIFIED:
             self.sender.write(self.conn.send_unmodified(self.site.banner))
-        self.plan = Plan.NONE
+        self.plan = _NONE
 
     # -- the end ---------------------------------------------------------------------------------
 
@@ -212,7 +215,7 @@ class IcapProtocol(Protocol):
     def _send_error(self, status: int) -> None:
         begun = self.conn.answering
         data = self.conn.send_error(status, self.site.banner)
-        self.plan = Plan.NONE
+        self.plan = _NONE
         if begun:  # cut it, so that nobody takes a part for the whole (facts/icap.md §1)
             self.abort()
             return
@@ -259,7 +262,7 @@ class IcapProtocol(Protocol):
                 self.since = self.site.tick
             elif age > limits.body:
                 self._wire.abortConnection()
-        elif self.conn.state is not State.HEAD:
+        elif self.conn.state is not HEAD:
             self._check_body(age, limits.body)
         elif self._partial:
             if age > limits.head:
@@ -286,9 +289,9 @@ class IcapProtocol(Protocol):
         conn = self.conn
         if self._lingering:
             return
-        if conn.state is State.HEAD and not conn.unread and not conn.answering and not self.sender.congested:
+        if conn.state is HEAD and not conn.unread and not conn.answering and not self.sender.congested:
             self._linger()
-        elif conn.state is not State.HEAD or not conn.unread:  # a request half read is still answered
+        elif conn.state is not HEAD or not conn.unread:  # a request half read is still answered
             conn.closing = True
 
 
