@@ -23,10 +23,10 @@ def test_no_group_is_possessive(name: str) -> None:
 def test_patterns_are_linear(name: str, unit: bytes) -> None:
     pattern = PATTERNS[name]
     starts = (b"", b"5", b';a="', b"X:", b"OPTIONS icap://", b"icap://", b"ICAP/1.0 200 ", b"req-hdr=")
-    started = time.perf_counter()
+    started = time.process_time()
     for start in starts:
         pattern.fullmatch(start + unit * (60_000 // len(unit)) + b"\0")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

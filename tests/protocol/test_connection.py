@@ -399,12 +399,12 @@ DRIPS = {
 def test_dripped_bytes_cost_linear_time(name: str) -> None:
     stream = DRIPS[name]
     conn, seen = ServerConnection(), 0
-    started = time.perf_counter()
+    started = time.process_time()
     for at in range(len(stream)):
         conn.receive(stream[at : at + 1])
         while conn.next_event() is not None:
             seen += 1
-    assert time.perf_counter() - started < 2.5  # quadratic: 5 s and more
+    assert time.process_time() - started < 2.5  # quadratic: 5 s and more
     assert seen
     assert conn.unread == 0
 
@@ -415,12 +415,12 @@ def test_dripped_answer_costs_linear_time() -> None:
     ).render(BANNER, close=False)
     client = ClientConnection()
     client.send_request(Request(method=b"REQMOD", uri=b"icap://h/s", host=b"h", request_head=GET))
-    started = time.perf_counter()
+    started = time.process_time()
     seen: list[Seen] = []
     for at in range(len(stream)):
         client.receive(stream[at : at + 1])
         pull(client, seen)
-    assert time.perf_counter() - started < 2.5
+    assert time.process_time() - started < 2.5
     assert [item[:2] for item in seen] == [("response", 200)]
 
 
@@ -430,13 +430,13 @@ def test_a_large_read_of_body_is_passed_on_without_parsing_its_bytes() -> None:
     conn.receive(reqmod(body=b"7fffffff\r\n"))
     pull(conn)
     piece = bytes(65536)
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(2000):
         conn.receive(piece)
         event = conn.next_event()
         assert conn.next_event() is None
     assert event is not None
-    assert time.perf_counter() - started < 0.5  # 125 MiB
+    assert time.process_time() - started < 0.5  # 125 MiB
 
 
 # -- the rest ------------------------------------------------------------------------------------
