@@ -1,0 +1,35 @@
+"""What the README shows works as it says."""
+
+import re
+import textwrap
+from pathlib import Path
+
+from icapd.cli.main import COMMANDS
+from icapd.config import load_config
+from icapd.policy import load_policy
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_configuration_and_the_policy_load(tmp_path: Path) -> None:
+    config, policy = (
+        textwrap.dedent(block)
+        for block in re.findall(r"^ *```yaml\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+    )
+    (tmp_path / "icapd.yaml").write_text(config)
+    (tmp_path / "policy.yaml").write_text(policy)
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "gambling.txt").write_text("casino.example\n")
+    loaded = load_policy(load_config(tmp_path / "icapd.yaml").policy)
+    assert loaded.digest
+
+
+def test_commands_and_links_exist() -> None:
+    named = set(re.findall(r"^ *icapd ([a-z-]+)", README, re.MULTILINE))
+    assert named
+    assert named <= set(COMMANDS)
+    for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
+        assert (ROOT / link).exists(), link
+    for script in re.findall(r"^(\w+/\w+)", README, re.MULTILINE):
+        assert (ROOT / script).exists(), script
