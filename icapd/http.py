@@ -287,8 +287,8 @@ def _absolute_form(text: str) -> Target:
     except ValueError as error:
         msg = f"{_shown(text)} is no URL"
         raise TargetError(msg) from error
-    query = _unescape(parsed.search[1:]) if parsed.search else None
-    path = _unescape(parsed.pathname)
+    query = decode_unreserved(parsed.search[1:]) if parsed.search else None
+    path = decode_unreserved(parsed.pathname)
     return Target(scheme, _whatwg_host(host), _port(port, DEFAULT_PORTS[scheme]), path, query)
 
 
@@ -327,7 +327,7 @@ def _port(text: str | None, default: int) -> int:
     return port
 
 
-def _unescape(text: str) -> str:
+def decode_unreserved(text: str) -> str:
     """Decode what RFC 3986 §2.3 says means the same; a stray '%' becomes '%25'.
 
     The latter makes the form final: "%%34%31" must not become a fresh escape.

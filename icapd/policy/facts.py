@@ -7,11 +7,12 @@ is false, and the rules below are not suspended for ever.
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
-from icapd.http import authority_host, normal_host
+from icapd.http import authority_host, decode_unreserved, normal_host
 from icapd.policy.addresses import address_number
 from icapd.transaction import Point
 
@@ -90,24 +91,35 @@ class Facts:
     @cached_property
     def spellings(self) -> tuple[str, ...]:
         """The path in normal form and in every reading that a lax server could give it."""
-        path = None if self.target is None else self.target.path
-        return () if path is None else spellings(path)
+        request = self.tx.request
+        path = None if request is None else request.url.path
+        return () if path is None or request is None else spellings(path, sent_path(request.target))
 
 
-def spellings(path: str) -> tuple[str, ...]:
+def sent_path(target: str) -> str:
+    """Return the path of a request target (latin-1) as Unicode, its segments as they were sent."""
+    rest = target if target[:1] == "/" and target[:2] != "//" else target.partition("//")[2]
+    whole = re.sub(r"[\t\r\n]", "", re.split(r"[?#]", rest, maxsplit=1)[0])
+    _, slash, path = whole.partition("/")
+    return decode_unreserved((slash + path).encode("latin-1", "replace").decode("utf-8", "replace"))
+
+
+def spellings(path: str, sent: str = "") -> tuple[str, ...]:
     """Return the normal form, then each reading after more rounds of decoding, cleaned.
 
     Cleaned: backslash is slash, ";parameters" and what follows a NUL are dropped, empty
-    and dot segments are resolved. Distinct readings only; linear in the path's length.
+    and dot segments are resolved. `sent` is read too, since "/x//..//a" is "/x//a" in normal
+    form but "/a" to a server that joins slashes first. Distinct readings only; linear in
+    the path's length.
     """
     readings = {path: None}
-    text = path
-    for _ in range(MAX_ROUNDS):
-        readings[_cleaned(text)] = None
-        decoded = unquote(text, errors="replace") if "%" in text else text
-        if decoded == text:
-            break
-        text = decoded
+    for text in (path, sent) if sent else (path,):
+        for _ in range(MAX_ROUNDS):
+            readings[_cleaned(text)] = None
+            decoded = unquote(text, errors="replace") if "%" in text else text
+            if decoded == text:
+                break
+            text = decoded  # noqa: PLW2901  (the next round's)
     return tuple(readings)
 
 

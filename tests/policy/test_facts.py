@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icapd.http import TargetError
-from icapd.policy.facts import MAX_ROUNDS, names_of, spellings
+from icapd.policy.facts import MAX_ROUNDS, names_of, sent_path, spellings
 from tests.policy.asking import early, transaction
 
 
@@ -61,6 +61,26 @@ def test_spellings_are_few_and_absolute(path: str) -> None:
     assert len(found) <= MAX_ROUNDS + 1
     assert all(each.startswith("/") for each in found)
     assert all("/../" not in each + "/" for each in found[1:])
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("http://a.test/x//..//y?q#f", "/x//..//y"),
+        ("/x/../y?q", "/x/../y"),
+        ("//a.test/x", "/x"),
+        ("http://a.test", ""),
+        ("http://a.test/%61%2f", "/a%2F"),
+        ("http://a.test/\xc3\xa9\t", "/\u00e9"),
+    ],
+)
+def test_the_path_as_sent_is_kept_for_lax_readings(target: str, path: str) -> None:
+    assert sent_path(target) == path
+
+
+def test_joined_slashes_are_read_before_dot_segments() -> None:
+    assert "/admin" in spellings("/x//admin", "/x//..//admin")
+    assert "/x/admin" in spellings("/x//admin", "/x//..//admin")
 
 
 def test_spellings_take_linear_time() -> None:
