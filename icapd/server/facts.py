@@ -41,21 +41,22 @@ def transaction_of(icap: RequestReceived, point: Point, now: float) -> Transacti
         except HeadError:
             response = None
     headers = icap.headers
+    client = Client(
+        _known(headers.get(b"x-client-ip")),
+        _user(headers),
+        None,
+        _port(headers.get(b"x-client-port")),
+    )
     return Transaction(
         point,
-        _client(headers),
+        client,
         request,
         response,
-        _known(headers, b"x-sni"),
+        _known(headers.get(b"x-sni")),
         None,
-        _port(headers, b"x-proxy-port"),
+        _port(headers.get(b"x-proxy-port")),
         now,
     )
-
-
-def _client(headers: Mapping[bytes, bytes]) -> Client:
-    address = _known(headers, b"x-client-ip")
-    return Client(address, _user(headers), None, _port(headers, b"x-client-port"))
 
 
 def _user(headers: Mapping[bytes, bytes]) -> str | None:
@@ -88,12 +89,10 @@ def _base64(value: bytes) -> bytes | None:
         return None
 
 
-def _known(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
-    """The value of `name`; Squid writes what it does not know as `-`."""
-    value = headers.get(name)
+def _known(value: bytes | None) -> str | None:
+    """The text of a value; Squid writes what it does not know as `-`."""
     return None if not value or value == b"-" else value.decode("latin-1")
 
 
-def _port(headers: Mapping[bytes, bytes], name: bytes) -> int | None:
-    value = headers.get(name)
+def _port(value: bytes | None) -> int | None:
     return int(value) if value and value.isdigit() and len(value) < 6 else None  # noqa: PLR2004
