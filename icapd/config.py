@@ -188,6 +188,9 @@ class SquidSettings(_Options):
         default="icap://127.0.0.1:1344",
         description="where Squid finds icapd; unless given, the first icap:// of listen",
     )
+    icap_ca: SquidPath | None = Field(
+        default=None, description="PEM; CA of icapd's certificate, for an icaps:// unknown to the system"
+    )
     ports: Annotated[tuple[SquidPort, ...], AfterValidator(_not_empty)] = Field(
         default=(SquidPort(address="3128", bump=True),), description="where Squid listens for its clients"
     )

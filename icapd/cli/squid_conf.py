@@ -68,14 +68,21 @@ def squid_conf(config_file: Path, out: Path, *, checks: bool, force: bool, squid
 def _missing(config: Config) -> Iterator[str]:
     """What Squid will need besides the fragment, and reports in riddles or not at all."""
     settings = config.squid
-    if settings.origin_ca is not None and not os.access(settings.origin_ca, os.R_OK):
-        yield f"{settings.origin_ca}: cannot be read (origin_ca)"
+    for name in ("origin_ca", "icap_ca"):
+        path = getattr(settings, name)
+        if path is not None and not os.access(path, os.R_OK):
+            yield f"{path}: cannot be read ({name})"
     if not any(port.bump for port in settings.ports):
         return
     try:
-        check_bump_ca(settings.ca)
+        if settings.ca.exists():
+            check_bump_ca(settings.ca)
+        else:
+            yield f"{settings.ca}: missing (the bump CA; `icapd ca create` makes one)"
+    except OSError as error:
+        yield f"{settings.ca}: {error.strerror}; run this as root"
     except IcapdError as error:
-        yield f"{error} (the bump CA; `icapd ca create` makes one)"
+        yield str(error)
     if not os.access(settings.certgen, os.X_OK):
         yield f"{settings.certgen}: no program that can be run (certgen; part of squid-openssl)"
     try:

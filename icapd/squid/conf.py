@@ -82,6 +82,7 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
         "ssl_db": _word("ssl_db", settings.ssl_db),
         "origin_ca": _word("origin_ca", settings.origin_ca or ""),
         "icap": _icap(settings.icap),
+        "icap_tls": f" tls-cafile={_word('icap_ca', settings.icap_ca)}" if settings.icap_ca else "",
         "forged": "\n".join(_forged()),
         "private": "\n".join(f"{which}_header_access {mark} deny all" for which in _WAYS for mark in MARKS),
         "clients": " ".join(_clients(settings.clients)),

@@ -96,7 +96,7 @@ def test_show_finds_an_expired_ca_and_an_open_key(directory: Path, capsys: pytes
     [
         ("{ssl_db: db, certgen: /nonexistent}", "/nonexistent: No such file or directory; is Squid"),
         ("{ssl_db: db, ca: ca/bump.crt}", "a CA made by icapd is called *.pem"),
-        ("{ssl_db: db, ca: icapd.yaml/bump.pem}", "icapd.yaml: "),
+        ("{ssl_db: db, ca: icapd.yaml/bump.pem}", "icapd.yaml"),
     ],
 )
 def test_what_goes_wrong_is_one_line(

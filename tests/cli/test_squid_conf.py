@@ -45,7 +45,7 @@ def test_it_prints_what_it_wrote_and_the_line_for_squid_conf(
 def test_it_says_what_squid_will_miss_but_writes(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(directory) == 0
     assert capsys.readouterr().err.splitlines() == [
-        f"icapd: {directory}/ca/bump.pem: No such file or directory (the bump CA; `icapd ca create` makes one)",
+        f"icapd: {directory}/ca/bump.pem: missing (the bump CA; `icapd ca create` makes one)",
         f"icapd: {directory}/db: missing (certificate database; `icapd ca create` makes it)",
     ]
 
@@ -66,7 +66,7 @@ def test_checked_it_writes_only_what_squid_accepts(directory: Path, capsys: pyte
     assert (directory / "out/icapd.conf").read_text() == before
 
 
-@pytest.mark.parametrize("option", ["certgen", "origin_ca"])
+@pytest.mark.parametrize("option", ["certgen", "origin_ca", "icap_ca"])
 def test_what_squid_itself_would_not_miss_in_time_is_told(
     option: str, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
