@@ -59,7 +59,12 @@ def test_a_bump_ca_is_private_and_openssl_accepts_it(key: KeyKind, tmp_path: Pat
 def test_it_is_valid_at_once_and_for_the_days_asked(tmp_path: Path) -> None:
     facts = read_certificate(make(tmp_path, days=30).pem)
     assert (facts.not_before, facts.not_after) == (NOW - timedelta(days=1), NOW + timedelta(days=30))
-    assert (facts.subject, facts.issuer, facts.is_ca, facts.key) == ("CN=Test CA", "CN=Test CA", True, "EC 256")
+    assert (facts.subject, facts.issuer, facts.is_ca, facts.key) == (
+        "CN=Test CA",
+        "CN=Test CA",
+        True,
+        "EC 256",
+    )
     assert re.fullmatch(r"([0-9A-F]{2}:){31}[0-9A-F]{2}", facts.sha256)
 
 

@@ -93,9 +93,7 @@ def c_icap(directory: Path, *, core: int | None, domains: Domains | None = None)
     services = _ECHO if domains is None else _URL_CHECK.format(listed=domains.listed)
     configuration = directory / "c-icap.conf"
     configuration.write_text(
-        _C_ICAP.format(
-            directory=directory, port=port, modules=modules[0], templates=_TEMPLATES, magic=_MAGIC
-        )
+        _C_ICAP.format(directory=directory, port=port, modules=modules[0], templates=_TEMPLATES, magic=_MAGIC)
         + services
     )
     with on_core(core):

@@ -82,7 +82,9 @@ def make(directory: Path, days: int = 10) -> None:
     make_bump_ca(directory / "ca", name="Filter of Test", now=datetime.now(UTC), days=days, key="ec")
 
 
-def test_show_finds_an_expired_ca_and_an_open_key(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_finds_an_expired_ca_and_an_open_key(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     make(directory, days=0)
     (directory / "ca/bump.pem").chmod(0o644)
     assert run(directory, "show") == 1

@@ -20,7 +20,9 @@ def directory(tmp_path: Path) -> Path:
 
 
 def run(directory: Path, *options: str) -> int:
-    return main(["squid-conf", "-c", str(directory / "icapd.yaml"), "--out", str(directory / "out"), *options])
+    return main(
+        ["squid-conf", "-c", str(directory / "icapd.yaml"), "--out", str(directory / "out"), *options]
+    )
 
 
 def prepare(directory: Path) -> None:
@@ -51,7 +53,9 @@ def test_it_says_what_squid_will_miss_but_writes(directory: Path, capsys: pytest
 
 
 @needs_squid
-def test_checked_it_writes_only_what_squid_accepts(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_checked_it_writes_only_what_squid_accepts(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(directory, "--check") == 1
     assert not (directory / "out").exists()
     prepare(directory)
@@ -71,7 +75,11 @@ def test_what_squid_itself_would_not_miss_in_time_is_told(
     option: str, directory: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(directory)
-    text = (directory / "icapd.yaml").read_text().replace("{ssl_db: db, certgen: /bin/true}", f"{{ssl_db: db, {option}: /nonexistent}}")
+    text = (
+        (directory / "icapd.yaml")
+        .read_text()
+        .replace("{ssl_db: db, certgen: /bin/true}", f"{{ssl_db: db, {option}: /nonexistent}}")
+    )
     (directory / "icapd.yaml").write_text(text)
     assert run(directory, "--check") == 1
     assert capsys.readouterr().err.startswith("icapd: /nonexistent: ")
@@ -107,7 +115,11 @@ def test_an_unwritable_place_is_one_line(directory: Path, capsys: pytest.Capture
 
 def test_it_tells_where_pages_must_be_copied(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     prepare(directory)
-    text = (directory / "icapd.yaml").read_text().replace("{ssl_db: db, ", "{ssl_db: db, error_directory: pages, ")
+    text = (
+        (directory / "icapd.yaml")
+        .read_text()
+        .replace("{ssl_db: db, ", "{ssl_db: db, error_directory: pages, ")
+    )
     (directory / "icapd.yaml").write_text(text)
     assert run(directory) == 0
     assert f"error pages in {directory}/pages: copy {directory}/out/errors there" in capsys.readouterr().out

@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 SQUID = "/usr/sbin/squid"
 LOCALHOST = "127.0.0.1"
-PAGE = "<!DOCTYPE html><title>Bl\u00f6cked</title><p>&lt;b&gt; 100%20 %a %% @Squid{%un} \u201cquoted\u201d</p>"
+PAGE = (
+    "<!DOCTYPE html><title>Bl\u00f6cked</title><p>&lt;b&gt; 100%20 %a %% @Squid{%un} \u201cquoted\u201d</p>"
+)
 LOCATION = "https://portal.test/why?u=https%3A%2F%2Fredirect.test%2F&x=%25a#top"
 UNCHANGED = b'ICAP/1.0 204 No Modifications\r\nISTag: "t"\r\n\r\n'
 NAMES = (
@@ -255,7 +257,9 @@ def make_lab(directory: Path, *, key: KeyKind, log_formats: tuple[str, ...]) -> 
         threading.Thread(target=served.serve_forever, args=(0.05,), daemon=True).start()
     trust = ca.certificate.read_text() + origin_ca.certificate.read_text()
     (directory / "trust.pem").write_text(trust)
-    (directory / "hosts").write_text(f"{LOCALHOST} localhost\n" + "".join(f"{LOCALHOST} {name}.test\n" for name in NAMES))
+    (directory / "hosts").write_text(
+        f"{LOCALHOST} localhost\n" + "".join(f"{LOCALHOST} {name}.test\n" for name in NAMES)
+    )
     make_certgen_db(directory / "ssl_db")
     shutil.copy(origin_ca.certificate, directory / "root.crt")
     (directory / "icapd.yaml").write_text(

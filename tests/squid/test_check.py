@@ -33,7 +33,9 @@ def test_squids_complaints_are_found_whatever_its_exit_status(
 
 @needs_squid
 def test_a_good_configuration_has_none_even_if_it_speaks_of_errors(tmp_path: Path) -> None:
-    (tmp_path / "squid.conf").write_text(GOOD + "acl WARNING dstdomain ERROR.example\nhttp_access deny WARNING\n")
+    (tmp_path / "squid.conf").write_text(
+        GOOD + "acl WARNING dstdomain ERROR.example\nhttp_access deny WARNING\n"
+    )
     assert parse_check(tmp_path / "squid.conf") == []
 
 

@@ -90,7 +90,10 @@ SMALLEST = "listen: [icap://127.0.0.1:1344]\npolicy: policy.yaml\n"
 @pytest.mark.parametrize(
     ("squid", "message"),
     [
-        ("version: 4.13", "squid: Squid 4.13 cannot carry a page into a tunnel; icapd writes for 5.7 and newer"),
+        (
+            "version: 4.13",
+            "squid: Squid 4.13 cannot carry a page into a tunnel; icapd writes for 5.7 and newer",
+        ),
         ("clients: []", "squid: clients: empty, so nobody could use Squid"),
         ("icap: icap://127.0.0.1:0", "port that icapd will be given; name one"),
         ("ca: 'a$b.pem'", "squid.conf cannot hold '\\$'"),
@@ -108,7 +111,9 @@ def test_what_squid_conf_cannot_hold_is_one_clear_line(squid: str, message: str,
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("value", ["a b", "a\nb", "a\tb", 'a"b', "a'b", "a#b", "a\\b", "a\x7fb", "a;b", "a{b"])
+@pytest.mark.parametrize(
+    "value", ["a b", "a\nb", "a\tb", 'a"b', "a'b", "a#b", "a\\b", "a\x7fb", "a;b", "a{b"]
+)
 @pytest.mark.parametrize("option", ["ca", "certgen", "ssl_db", "origin_ca"])
 def test_no_value_becomes_a_second_token_whatever_config_lets_through(
     option: str, value: str, tmp_path: Path

@@ -41,7 +41,9 @@ def test_writing_again_mends_and_keeps_the_admins_pages(config: Config, tmp_path
         assert dead.exists()
 
 
-def test_nothing_is_written_for_a_configuration_squid_conf_cannot_hold(config: Config, tmp_path: Path) -> None:
+def test_nothing_is_written_for_a_configuration_squid_conf_cannot_hold(
+    config: Config, tmp_path: Path
+) -> None:
     with pytest.raises(ConfigError, match="squid.conf cannot hold ' '"):
         write_fragments(config, tmp_path / "a b")
     assert not (tmp_path / "a b").exists()
