@@ -65,10 +65,12 @@ def demo(*, once: bool, keep_dir: Path | None) -> int:
 
     squid = squid_program()
     with _signals_interrupt(), _directory(keep_dir) as directory:
-        click.echo(f"Starting two origins, icapd and Squid in {directory.path} …\n")
+        click.echo(f"Starting two origins, icapd and Squid in {directory.path}\n")
         with Lab(directory.path, PLAN, squid=squid) as lab:
             wrong = _show(lab)
-            if wrong:
+            if not wrong:
+                click.echo("\nAll as expected.")
+            else:
                 directory.keep = True
                 click.echo(
                     f"\nNot as expected: {'; '.join(dict.fromkeys(wrong))}. The logs are in {lab.site.logs}"

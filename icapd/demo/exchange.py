@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from icapd.demo.lab import Lab
 
 _SETTLE = 0.05  # s left to a connection that should not come
-_LOGGED = 0.8  # s within which icapd writes a decision: it gathers lines for half a second
+_LOGGED = 1.0  # s within which icapd writes a decision: it gathers lines for half a second
 _PATIENCE = 3.0  # s at most for a decision that must come
 
 

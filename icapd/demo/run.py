@@ -66,4 +66,4 @@ def _differences(case: Case, exchange: Exchange, decision: Record | None) -> Ite
         yield "page: the decision id is not in it"
     location = exchange.lab.site.fill(want.location)
     if not seen.header("Location").startswith(location):
-        yield f"Location: expected {location!r}…, was {seen.header('Location')!r}"
+        yield f"Location: expected {location!r} to begin it, was {seen.header('Location')!r}"

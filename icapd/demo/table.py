@@ -25,7 +25,7 @@ _COLUMNS = (
 
 def header() -> str:
     """Return the column names and a rule under them."""
-    return _line(name for name, _ in _COLUMNS) + "\n" + _line("─" * width for _, width in _COLUMNS)
+    return _line(name for name, _ in _COLUMNS) + "\n" + _line("-" * width for _, width in _COLUMNS)
 
 
 def row(result: Result) -> str:
@@ -42,7 +42,7 @@ def row(result: Result) -> str:
         "contacted" if exchange.contacts else "untouched",
         describe(exchange.seen),
     )
-    lines = [_line(cells), *(f"    ✗ {difference}" for difference in result.differences)]
+    lines = [_line(cells), *(f"    - {difference}" for difference in result.differences)]
     return "\n".join(lines)
 
 
@@ -51,7 +51,7 @@ def describe(seen: Seen) -> str:
     if seen.exit:
         return f"connection ended (curl: {seen.exit})"
     if location := seen.header("Location"):
-        return f"{seen.status} → {location}"
+        return f"{seen.status} to {location}"
     if PAGE_MARK in seen.text:
         return f"{seen.status} the origin's page"
     if (error := seen.header("X-Squid-Error")) and "ICAPD" not in error:

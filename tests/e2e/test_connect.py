@@ -1,5 +1,7 @@
 """What the seed document tells admins to do about CONNECT, and what it says cannot be done."""
 
+import socket
+
 import pytest
 
 from icapd.demo.contacts import HelloReceived
@@ -134,6 +136,23 @@ def test_a_tunnel_that_a_tls_rule_terminates(fetch: Fetch) -> None:
     assert (exchange.seen.exit, exchange.seen.status) != (0, 200)
     assert exchange.seen.exit != 0
     assert exchange.contacts == ()
+
+
+@pytest.mark.parametrize("host", ["blocked.lab.test", "open.lab.test"])
+@pytest.mark.parametrize(
+    "said", [b"GET /plain HTTP/1.0\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", bytes(range(200, 256))]
+)
+def test_what_is_not_tls_gets_nowhere_through_a_decrypting_port(fetch: Fetch, host: str, said: bytes) -> None:
+    """Whether the CONNECT is denied or allowed: a tunnel nobody can look into does not open."""
+    site, mark = fetch.lab.site, fetch.lab.contacts.mark()
+    with socket.create_connection(("127.0.0.1", site.ports["bump"]), 10) as tunnel:
+        tunnel.sendall(site.fill(f"CONNECT {host}:$https HTTP/1.1\r\nHost: {host}:$https\r\n\r\n").encode())
+        assert tunnel.recv(4096).startswith(b"HTTP/1.1 200 ")
+        tunnel.sendall(said)
+        tunnel.shutdown(socket.SHUT_WR)
+        while answer := tunnel.recv(4096):
+            assert b"origin itself" not in answer
+    assert fetch.lab.contacts.requests(mark) == ()
 
 
 @pytest.mark.parametrize("header", ["X-Icapd-Bump: splice", "X-Icapd-Verdict: block", "x-icapd-page: <p>"])

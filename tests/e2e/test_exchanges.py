@@ -112,3 +112,22 @@ def test_upper_case_and_a_final_dot_do_not_evade(fetch: Fetch) -> None:
 def test_a_long_url_passes(fetch: Fetch) -> None:
     exchange = fetch(f"https://open.lab.test:$https/{'long/' * 1000}")
     assert exchange.seen.status == 200
+
+
+def test_forty_requests_at_a_time(fetch: Fetch) -> None:
+    """Half of them to a blocked site, over HTTP and HTTPS, 20 connections at once."""
+    urls = [
+        f"{scheme}.lab.test:{port}/{n}"
+        for n in range(10)
+        for port, scheme in (
+            ("$http", "http://open"), ("$http", "http://blocked"),
+            ("$https", "https://open"), ("$https", "https://blocked"),
+        )
+    ]  # fmt: skip
+    more = [part for url in urls[1:] for part in (url, "-o", "/dev/null")]
+    exchange = fetch(urls[0], *more, "--parallel", "--parallel-immediate", "--parallel-max", "20")
+    assert exchange.seen.exit == 0
+    assert sorted(request.target for request in exchange.requests) == sorted([f"/{n}" for n in range(10)] * 2)
+    blocked = [record for record in exchange.records() if record.action == "block"]
+    assert len(blocked) == 20
+    assert {record.rule for record in blocked} == {"blocked site"}
