@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icapd.events import DecisionLog, decision_line
-from icapd.events import decisions as module
 from icapd.http import RequestHead
-from icapd.policy import Allow, Block, Decision, Rule
+from icapd.policy import Allow, Decision, load_policy
 from icapd.transaction import Client, Point, Transaction
 
 if TYPE_CHECKING:
@@ -45,12 +44,19 @@ def test_an_allowed_request() -> None:
     )
 
 
-def test_a_rule_is_named_with_its_place() -> None:
-    rule = Rule('no "fun"', "access", "policy.yaml:7", (), (), Block())
-    record = json.loads(line(transaction(), Decision(Block(), "access", rule, "games")))
+def test_a_rule_is_named_with_its_place_and_its_lists(tmp_path: Path) -> None:
+    (tmp_path / "games").write_text("a.example\n")
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "lists: {games: {domains: [games]}}\n"
+        "access:\n"
+        '  - {name: no "fun", when: {list: [games]}, action: block}\n'
+    )
+    tx = transaction()
+    record = json.loads(line(tx, load_policy(file).decide(tx)))
     assert list(record) == KEYS
     assert (record["action"], record["stage"], record["rule"]) == ("block", "access", 'no "fun"')
-    assert (record["source"], record["category"]) == ("policy.yaml:7", "games")
+    assert (record["source"], record["category"]) == (f"{file}:3", "games")
 
 
 def test_no_decision_is_an_error() -> None:
@@ -142,9 +148,11 @@ class Disk:
 
 
 @pytest.mark.parametrize("room", range(12))
-def test_half_a_line_does_not_spoil_the_next(room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_line_does_not_spoil_the_next(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     disk = Disk(room)
-    monkeypatch.setattr(module.os, "write", disk.write)
+    monkeypatch.setattr("os.write", disk.write)
     with (tmp_path / "log").open("ab") as out:
         log = DecisionLog(out.fileno())
         log.append("abc\n")

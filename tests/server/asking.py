@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import socket
-import ssl
 from typing import TYPE_CHECKING, Self
 
 from tests.cases.icap_cases import Resp, parse_response
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterable
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"

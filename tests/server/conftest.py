@@ -62,7 +62,7 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
 def connected(site: Site) -> tuple[IcapProtocol, Link]:
     """A new connection to `site` over a double."""
     protocol, link = IcapProtocol(site), Link()
-    protocol.makeConnection(link)  # type: ignore[arg-type]  # a double, not an ITransport
+    protocol.makeConnection(link)  # type: ignore[no-untyped-call]
     return protocol, link
 
 

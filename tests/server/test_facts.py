@@ -13,15 +13,13 @@ from icapd.transaction import Point, Transaction
 GET = b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX-Client-IP: 192.0.2.66\r\nX-Sni: b.example\r\n\r\n"
 
 
-def received(
-    request: bytes | None = GET, response: bytes | None = None, **headers: str
-) -> RequestReceived:
+def received(request: bytes | None, response: bytes | None, headers: dict[str, str]) -> RequestReceived:
     fields = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}
     return RequestReceived(b"REQMOD", b"/reqmod", fields, request, response, None, None, frozenset(), False)
 
 
-def facts(point: Point = Point.REQMOD, **headers: str) -> Transaction:
-    return transaction_of(received(**headers), point, 1.5)
+def facts(**headers: str) -> Transaction:
+    return transaction_of(received(GET, None, headers), Point.REQMOD, 1.5)
 
 
 def encoded(text: str) -> str:
@@ -30,7 +28,13 @@ def encoded(text: str) -> str:
 
 def test_headers_of_the_message_itself_say_nothing() -> None:
     tx = facts()
-    assert (tx.client.address, tx.client.user, tx.client.port, tx.sni, tx.now) == (None, None, None, None, 1.5)
+    assert (tx.client.address, tx.client.user, tx.client.port, tx.sni, tx.now) == (
+        None,
+        None,
+        None,
+        None,
+        1.5,
+    )
 
 
 def test_squid_with_our_fragment() -> None:
@@ -46,7 +50,9 @@ def test_squid_with_our_fragment() -> None:
     assert (tx.sni, tx.proxy_port) == ("a.example", 3128)
 
 
-@pytest.mark.parametrize("name", ["x_client_ip", "x_client_username", "x_sni", "x_client_port", "x_proxy_port"])
+@pytest.mark.parametrize(
+    "name", ["x_client_ip", "x_client_username", "x_sni", "x_client_port", "x_proxy_port"]
+)
 @pytest.mark.parametrize("value", ["-", ""])
 def test_a_dash_is_not_known(name: str, value: str) -> None:
     tx = facts(**{name: value})
@@ -81,14 +87,14 @@ def test_the_user(headers: dict[str, str], user: str | None) -> None:
 
 def test_a_reqmod_without_a_request_line_is_refused() -> None:
     with pytest.raises(RemoteProtocolError) as caught:
-        transaction_of(received(b"rubbish\r\n\r\n"), Point.REQMOD, 0)
+        transaction_of(received(b"rubbish\r\n\r\n", None, {}), Point.REQMOD, 0)
     assert caught.value.status == 400
 
 
 def test_a_respmod_whose_heads_are_none_has_unknown_facts() -> None:
-    tx = transaction_of(received(b"rubbish\r\n\r\n", GET), Point.RESPMOD, 0)
+    tx = transaction_of(received(b"rubbish\r\n\r\n", GET, {}), Point.RESPMOD, 0)
     assert (tx.request, tx.response) == (None, None)
-    tx = transaction_of(received(GET, b"HTTP/1.1 200 OK\r\n\r\n"), Point.RESPMOD, 0)
+    tx = transaction_of(received(GET, b"HTTP/1.1 200 OK\r\n\r\n", {}), Point.RESPMOD, 0)
     assert tx.request is not None
     assert tx.response is not None
     assert (tx.request.method, tx.response.status) == ("GET", 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import socket
@@ -104,11 +105,9 @@ def _stuff(peer: Asking) -> None:
     """Send until nothing moves: all buffers, the server's and both kernels', are full."""
     peer.socket.sendall(respmod(lines=(), body=b"fffffff\r\n"))
     peer.socket.settimeout(0.3)
-    try:
+    with contextlib.suppress(TimeoutError):
         while True:
             peer.socket.sendall(BLOCK)
-    except TimeoutError:
-        pass
 
 
 def test_a_reader_that_stops_is_cut_and_never_sees_an_end(served: Served) -> None:
@@ -116,15 +115,12 @@ def test_a_reader_that_stops_is_cut_and_never_sees_an_end(served: Served) -> Non
         _stuff(peer)
         time.sleep(4)
         peer.socket.settimeout(5)
-        data = b""
         with pytest.raises(ConnectionResetError):
-            while True:
-                peer.socket.sendall(b"x")
-        try:
+            peer.socket.sendall(BLOCK)
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
             while more := peer.socket.recv(1024 * 1024):
                 data = more
-        except ConnectionResetError:
-            pass
         assert not data.endswith(b"0\r\n\r\n")
 
 
@@ -149,10 +145,9 @@ def test_what_the_kernel_does_not_take_goes_through_the_transport_in_order() -> 
     sender.write(b"ghi")
     assert (link.sent, link.held, sender.congested, drained) == (b"abc", b"defghi", True, [])
     link.take(2)
-    assert sender.congested
+    assert (sender.congested, drained) == (True, [])
     link.take()
-    assert not sender.congested
-    assert drained == [b"abcdefghi"]
+    assert (sender.congested, drained) == (False, [b"abcdefghi"])
     sender.write(b"j")
     assert link.sent == b"abcdefghij"
     assert link.held == b""
