@@ -94,6 +94,8 @@ def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> ConfigError:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     if mark is not None:
         problem = getattr(error, "problem", None) or "this is not YAML"
+        if "nesting depth" in problem:  # libyaml 0.2.6 reads ahead, and has a limit of its own
+            return ConfigError(file, mark.line + 1, f"nested more than {MAX_DEPTH} deep")
         return ConfigError(file, mark.line + 1, f"not YAML: {problem}")
     position = getattr(error, "position", None)
     line = text.count("\n", 0, position) + 1 if isinstance(position, int) else 0
