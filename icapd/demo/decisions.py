@@ -28,6 +28,9 @@ class Record:
     def parse(cls, line: bytes) -> Record:
         """Read one line of the log. Raises ValueError if it is not a decision."""
         value = json.loads(line)
+        if not isinstance(value, dict) or "time" not in value:
+            msg = f"not a decision: {line[:200]!r}"
+            raise ValueError(msg)
         names = ("id", "point", "method", "url", "action")
         texts = {name: str(value.get(name) or "") for name in names}
         time = datetime.fromisoformat(value["time"])

@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from icapd.cli.main import main
-from icapd.demo import lab
+from icapd.demo import lab, scenario
 
 DEMO = [sys.executable, "-m", "icapd", "demo"]
 SHM = Path("/dev/shm")
@@ -97,3 +98,19 @@ def test_a_directory_in_use_is_one_line(tmp_path: Path, capsys: pytest.CaptureFi
     [line] = capsys.readouterr().err.splitlines()
     assert "not empty" in line
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_outcome_that_is_not_as_expected_is_told_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo can fail: expect the blocked site to be allowed."""
+    [allowed, blocked] = scenario.CASES[:2]
+    wrong = replace(blocked, outcome=replace(allowed.outcome, rule="another rule", location="http://x/"))
+    monkeypatch.setattr(scenario, "CASES", (allowed, wrong))
+    assert main(["demo", "--once"]) == 1
+    text = capsys.readouterr().out
+    [logs] = re.findall(r"^Not as expected: blocked\. The logs are in (\S+)/logs$", text, re.MULTILINE)
+    shutil.rmtree(logs)
+    assert re.findall(r"^    - (.*?):", text, re.MULTILINE) == [
+        "status", "action", "origin contacted", "rule", "page", "Location",
+    ]  # fmt: skip
