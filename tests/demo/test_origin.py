@@ -21,7 +21,7 @@ def origin() -> Iterator[Origin]:
 
 
 def ask(
-    origin: Origin, method: str, path: str, body: bytes = b"", **headers: str
+    origin: Origin, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
 ) -> http.client.HTTPResponse:
     connection = http.client.HTTPConnection(ADDRESS, origin.port, timeout=5)
     connection.request(method, path, body, headers or {})
@@ -67,4 +67,5 @@ def test_its_answers(origin: Origin) -> None:
 
 def test_pattern_tells_places_apart() -> None:
     assert pattern(10) == pattern(20)[:10]
-    assert len({pattern(65536)[i : i + 8] for i in range(0, 65536, 8)}) == 8192
+    data = pattern(65536)
+    assert len({data[i : i + 8] for i in range(0, len(data), 8)}) == 8192
