@@ -115,7 +115,8 @@ def display_url(tx: Transaction) -> str:
 def _tunnel(tx: Transaction, request: RequestHead, policy: Policy) -> Answer:
     tls = policy.decide_tls(tx)
     if tls.action == "bump":  # what the fragment does with an unmarked CONNECT
-        return _VIRGIN
+        plain = _FORGED.sub(b"", request.raw)  # behind any other Squid a client could set our marks itself
+        return _VIRGIN if plain == request.raw else UseAdapted(plain, None, False)
     action = tls.action
     if action == "splice_if_sni_matches" and tx.sni is not None and normal_host(tx.sni) == request.url.host:
         action = "splice"  # Squid asks twice; the second time it knows the name, and only this is a yes

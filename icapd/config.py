@@ -160,7 +160,7 @@ class Limits(_Options):
 
     connections: int = Field(default=4000, ge=1, le=1_000_000, description="at a time; more are answered 503")
     head: Seconds = Field(default=10.0, description="s for a request head to arrive whole")
-    body: Seconds = Field(default=30.0, description="s without one byte of a body")
+    body: Seconds = Field(default=20.0, description="s without one byte of a body")
     idle: float = Field(
         default=600.0, gt=60, le=86400, description="s between requests (Squid keeps idle ones 60 s)"
     )

@@ -2,7 +2,8 @@
 
 Paths: `/bytes/N` and `/chunked/N` send `pattern(N)`; `/trailers` ends a chunked body with a trailer;
 `/echo` sends the request body back; `/etag` honours If-None-Match; `/status/NNN` answers NNN;
-`/early` closes the connection after half of its body; anything else is a small page.
+`/early` closes the connection after half of its body; `/pauses/S` waits S seconds in its body, as an
+event stream does; anything else is a small page.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import threading
+import time
 import traceback
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -119,6 +121,8 @@ class _Exchange(BaseHTTPRequestHandler):
                 self._send(HTTPStatus(int(rest)), f"status {rest}\n".encode())
             case "early":
                 self._send_half(pattern(200_000))
+            case "pauses":
+                self._send_with_pause(float(rest))
             case _:
                 name = (self.headers.get("Host") or "").partition(":")[0]
                 self._send(HTTPStatus.OK, (_PAGE % (name, name)).encode(), ("Content-Type", "text/html"))
@@ -149,6 +153,15 @@ class _Exchange(BaseHTTPRequestHandler):
             self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         fields = "".join(f"{name}: {value}\r\n" for name, value in trailers.items())
         self.wfile.write(f"0\r\n{fields}\r\n".encode())
+
+    def _send_with_pause(self, seconds: float) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"e\r\ndata: before\n\n\r\n")
+        time.sleep(seconds)
+        self.wfile.write(b"d\r\ndata: after\n\n\r\n0\r\n\r\n")
 
     def _send_half(self, body: bytes) -> None:
         self.send_response(HTTPStatus.OK)

@@ -26,7 +26,7 @@ from icapd.protocol import (
     RequestReceived,
     ServerConnection,
 )
-from icapd.protocol.server import HEAD
+from icapd.protocol.server import HEAD, PREVIEW
 from icapd.server.sending import DirectSender, TlsSender
 from icapd.server.site import TICK, Site
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from icapd.server.interfaces import TcpTransport, TlsTransport, Transport
 
 _VIA = b"Via: ICAP/1.0 icapd\r\n"  # RFC 3507 §4.4.2: an adapted message names us
+_PREVIEW_TICKS = 4  # a preview that pauses (an event stream's) is answered from its heads after two seconds
 _TRAILER_TICKS = 2  # a body whose last CRLF is missing is taken as ended after a second
 _DRAIN_BYTES = 64 * 1024 * 1024  # of a body nobody needs; past it closing is cheaper than reading
 
@@ -44,7 +45,7 @@ class Plan(enum.Enum):
     """What becomes of the body at hand."""
 
     NONE = enum.auto()
-    UNMODIFIED = enum.auto()  # 204 when the preview, or the body, has ended
+    UNMODIFIED = enum.auto()  # 204 when the preview, or the body, has ended or pauses
     ECHO = enum.auto()  # 200 has begun; every run of the body goes back as it comes
 
 
@@ -274,6 +275,9 @@ class IcapProtocol(Protocol):
         conn = self.conn
         if conn.awaits_trailer and age >= _TRAILER_TICKS * TICK:
             self._advance(conn.end_body_now())
+        elif self.plan is _UNMODIFIED and conn.state is PREVIEW and age >= _PREVIEW_TICKS * TICK:
+            self.plan = _NONE
+            self.sender.write(conn.send_unmodified(self.site.banner))
         elif age > limit:
             self._refuse(RemoteProtocolError(408, "a body did not go on in time"))
         elif conn.draining and conn.body_bytes > _DRAIN_BYTES:
