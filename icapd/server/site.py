@@ -17,10 +17,11 @@ from twisted.logger import Logger
 
 from icapd.adaptation import Answer, UseVirgin, adapt, display_url
 from icapd.events import decision_line
+from icapd.facts import FRAGMENT, transaction_of
+from icapd.http import HeadError
 from icapd.pages import Pages
 from icapd.policy import Policy, load_policy
-from icapd.protocol import Banner
-from icapd.server.facts import FRAGMENT, transaction_of
+from icapd.protocol import Banner, RemoteProtocolError
 from icapd.server.services import Service, services
 
 if TYPE_CHECKING:
@@ -107,7 +108,11 @@ class Site:
     def adapt(self, icap: RequestReceived, service: Service, decision_id: str) -> Answer:
         """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head."""
         generation = self.generation
-        tx = transaction_of(icap, service.point, time.time())  # noqa: TID251  # the server's clock
+        now = time.time()  # noqa: TID251  # the server's clock
+        try:
+            tx = transaction_of(service.point, icap.headers, icap.request_head, icap.response_head, now)
+        except HeadError as error:
+            raise RemoteProtocolError(400, str(error)) from None
         try:
             decision, answer = adapt(
                 tx,

@@ -430,3 +430,26 @@ def test_only_a_few_warnings_are_shown_of_a_flood(site: Site) -> None:
         site.on_tick()
     assert len(logs) == 21
     assert logs[-1]["count"] == 80
+
+
+# -- a preview that pauses: an event stream whose first bytes are few ---------------------------------
+
+
+@pytest.mark.parametrize("rest", [b"d\r\n0\r\n\r\n", b"d\r\n0; ieof\r\n\r\n"])
+def test_a_preview_that_pauses_is_answered_from_its_heads(site: Site, rest: bytes) -> None:
+    protocol, link = connected(site)
+    protocol.dataReceived(PREVIEW[: PREVIEW.index(b"abcd") + 3])
+    ticks(site, 2.5)
+    (answer,) = answers(link.sent, "RESPMOD")
+    assert (answer.status, answer.get("connection")) == (204, "keep-alive")
+    protocol.dataReceived(rest + reqmod())
+    assert [found.status for found in answers(link.sent, "RESPMOD", "REQMOD")] == [204, 204]
+    assert not link.ended
+
+
+def test_a_preview_that_pauses_for_ever_ends_without_a_second_answer(site: Site) -> None:
+    protocol, link = connected(site)
+    protocol.dataReceived(PREVIEW[: PREVIEW.index(b"abcd") + 3])
+    ticks(site, 30)
+    assert [found.status for found in answers(link.sent, "RESPMOD")] == [204]
+    assert link.ended

@@ -17,6 +17,7 @@ from icapd.server.tls import server_context
 from tests.certificates import make_certificate
 from tests.server.asking import Asking, answers, options, reqmod, respmod
 from tests.server.conftest import POLICY
+from tests.server.test_sending import stuff
 from tests.serving import Served, serving
 
 if TYPE_CHECKING:
@@ -106,6 +107,15 @@ def test_a_large_echo_is_intact(served: Served, trust: ssl.SSLContext) -> None:
         writer.join()
     (answer,) = answers(b"".join(parts), "RESPMOD")
     assert answer.body == body
+
+
+def test_a_reader_that_stops_is_cut(served: Served, trust: ssl.SSLContext) -> None:
+    with Asking(served.icaps, tls=trust) as peer:
+        stuff(peer)
+        time.sleep(4)
+        peer.socket.settimeout(5)
+        with pytest.raises((ssl.SSLError, ConnectionError)):
+            peer.socket.sendall(b"x" * 10_000_000)
 
 
 def test_a_handshake_has_no_more_time_than_a_head(served: Served) -> None:

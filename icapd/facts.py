@@ -11,36 +11,39 @@ import binascii
 from typing import TYPE_CHECKING
 
 from icapd.http import HeadError, RequestHead, ResponseHead
-from icapd.protocol import RemoteProtocolError
 from icapd.transaction import Client, Point, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from icapd.protocol import RequestReceived
-
+_REQMOD = Point.REQMOD  # as a global: see icapd.protocol.server
 FRAGMENT = b"x-icapd-fragment"  # set on every request by a Squid that runs our fragment
 
 
-def transaction_of(icap: RequestReceived, point: Point, now: float) -> Transaction:
-    """Build the transaction of `icap`; `now` is seconds since the epoch.
+def transaction_of(
+    point: Point,
+    headers: Mapping[bytes, bytes],
+    request_head: bytes | None,
+    response_head: bytes | None,
+    now: float,
+) -> Transaction:
+    """Build the facts from ICAP `headers` (lower-case names) and the encapsulated heads as they came.
 
-    Raises RemoteProtocolError(400) when a REQMOD's request line is none. A RESPMOD's response head
-    that is none (one known client sends a request line there) is an unknown fact instead.
+    `now` is seconds since the epoch. Raises HeadError when a REQMOD's request line is none. A RESPMOD's
+    response head that is none (one known client sends a request line there) is an unknown fact instead.
     """
     request = response = None
-    if icap.request_head is not None:
+    if request_head is not None:
         try:
-            request = RequestHead(icap.request_head)
-        except HeadError as error:
-            if point is Point.REQMOD:
-                raise RemoteProtocolError(400, str(error)) from None
-    if icap.response_head is not None:
+            request = RequestHead(request_head)
+        except HeadError:
+            if point is _REQMOD:
+                raise
+    if response_head is not None:
         try:
-            response = ResponseHead(icap.response_head)
+            response = ResponseHead(response_head)
         except HeadError:
             response = None
-    headers = icap.headers
     client = Client(
         _known(headers.get(b"x-client-ip")),
         _user(headers),

@@ -6,20 +6,20 @@ import base64
 
 import pytest
 
-from icapd.protocol import RemoteProtocolError, RequestReceived
-from icapd.server.facts import transaction_of
+from icapd.facts import transaction_of
+from icapd.http import HeadError
 from icapd.transaction import Point, Transaction
 
 GET = b"GET http://a.example/ HTTP/1.1\r\nHost: a.example\r\nX-Client-IP: 192.0.2.66\r\nX-Sni: b.example\r\n\r\n"
 
 
-def received(request: bytes | None, response: bytes | None, headers: dict[str, str]) -> RequestReceived:
+def received(point: Point, request: bytes | None, response: bytes | None, **headers: str) -> Transaction:
     fields = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}
-    return RequestReceived(b"REQMOD", b"/reqmod", fields, request, response, None, None, frozenset(), False)
+    return transaction_of(point, fields, request, response, 1.5)
 
 
 def facts(**headers: str) -> Transaction:
-    return transaction_of(received(GET, None, headers), Point.REQMOD, 1.5)
+    return received(Point.REQMOD, GET, None, **headers)
 
 
 def encoded(text: str) -> str:
@@ -86,15 +86,14 @@ def test_the_user(headers: dict[str, str], user: str | None) -> None:
 
 
 def test_a_reqmod_without_a_request_line_is_refused() -> None:
-    with pytest.raises(RemoteProtocolError) as caught:
-        transaction_of(received(b"rubbish\r\n\r\n", None, {}), Point.REQMOD, 0)
-    assert caught.value.status == 400
+    with pytest.raises(HeadError):
+        received(Point.REQMOD, b"rubbish\r\n\r\n", None)
 
 
 def test_a_respmod_whose_heads_are_none_has_unknown_facts() -> None:
-    tx = transaction_of(received(b"rubbish\r\n\r\n", GET, {}), Point.RESPMOD, 0)
+    tx = received(Point.RESPMOD, b"rubbish\r\n\r\n", GET)
     assert (tx.request, tx.response) == (None, None)
-    tx = transaction_of(received(GET, b"HTTP/1.1 200 OK\r\n\r\n", {}), Point.RESPMOD, 0)
+    tx = received(Point.RESPMOD, GET, b"HTTP/1.1 200 OK\r\n\r\n")
     assert tx.request is not None
     assert tx.response is not None
     assert (tx.request.method, tx.response.status) == ("GET", 200)
