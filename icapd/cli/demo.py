@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import signal
 import tempfile
@@ -36,7 +37,7 @@ In a browser, with a profile of its own which trusts the demo's CA (certutil is 
   mkdir -p {browser}/.pki/nssdb
   certutil -N -d sql:{browser}/.pki/nssdb --empty-password
   certutil -A -d sql:{browser}/.pki/nssdb -t C,, -n icapd-demo -i {bump_ca}
-  HOME={browser} chromium --user-data-dir={browser}/profile --proxy-server={bump} --disable-quic \\
+  HOME={browser} chromium --user-data-dir={browser}/profile --proxy-server={bump} --disable-quic{root} \\
     https://blocked.demo.test:{https}/
 
 Policy:    {directory}/policy.yaml
@@ -115,6 +116,7 @@ def _how_to(lab: Lab, *, kept: bool) -> str:
         https=site.ports["https"],
         directory=site.directory,
         browser=site.directory / "browser",
+        root=" --no-sandbox" if os.geteuid() == 0 else "",  # without it Chromium refuses to run as root
         removed="" if kept else " and removes all of it",
     )
 
