@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import ssl
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -90,20 +90,32 @@ def test_an_error_is_read_whole_and_the_close_is_orderly_and_prompt(
         assert time.monotonic() - begin < 0.8  # not by the linger deadline, which would reset it
 
 
+def echoed(peer: ssl.SSLSocket, request: bytes, late: float) -> bytes:
+    """Send, and after `late` seconds also read, to the last-chunk; one thread, since `ssl` takes no two."""
+    peer.setblocking(False)
+    rest, data = memoryview(request), bytearray()
+    begin = time.monotonic()
+    while not data.endswith(b"\r\n0\r\n\r\n"):
+        reads = time.monotonic() - begin > late
+        select.select([peer] if reads else [], [peer] if rest else [], [], 0.05)
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if rest:
+                rest = rest[peer.send(rest[:65536]) :]
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            while reads:
+                more = peer.recv(1024 * 1024)
+                assert more
+                data += more
+    return bytes(data)
+
+
 def test_a_large_echo_is_intact(served: Served, trust: ssl.SSLContext) -> None:
     body = bytes(range(256)) * 80_000  # 20 MB
     with Asking(served.icaps, tls=trust) as peer:
+        assert isinstance(peer.socket, ssl.SSLSocket)
         request = respmod(lines=(), body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
-        writer = threading.Thread(target=peer.socket.sendall, args=(request,))
-        writer.start()
-        time.sleep(0.5)  # the reader is late: the server must hold back
-        data = bytearray()
-        while not data.endswith(b"\r\n0\r\n\r\n"):
-            more = peer.socket.recv(1024 * 1024)
-            assert more
-            data += more
-        writer.join()
-    (answer,) = answers(bytes(data), "RESPMOD")
+        data = echoed(peer.socket, request, late=0.5)  # the server must hold back
+    (answer,) = answers(data, "RESPMOD")
     assert answer.body == body
 
 
