@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
+import signal
 import ssl
 import time
 from typing import TYPE_CHECKING
@@ -191,6 +193,19 @@ def test_a_peer_that_is_not_listed_never_gets_to_the_handshake(
         with pytest.raises((ssl.SSLError, ConnectionError)):
             Asking(running.icaps, tls=trust)
         assert "Traceback" not in running.child.output()
+
+
+def test_sigterm_closes_idle_connections_in_order(
+    directory: Path, tmp_path: Path, trust: ssl.SSLContext
+) -> None:
+    settings = {"listen": LISTEN, "tls": absolute(directory, FILES), "limits": {"drain": "20"}}
+    with serving(tmp_path, options=settings) as running, Asking(running.icaps, tls=trust) as peer:
+        assert peer.ask(options(), "OPTIONS").status == 200
+        os.kill(running.pid, signal.SIGTERM)
+        assert peer.rest() == b""
+        peer.socket.close()
+        assert running.child.process.wait(5) == 0
+        assert "cut" not in running.child.output()
 
 
 @pytest.mark.parametrize(
