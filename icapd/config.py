@@ -230,6 +230,7 @@ class Options(_Options):
     decisions: Annotated[File | None, BeforeValidator(_standard_output)] = Field(
         default=None, description="file for one line per decision; - is standard output"
     )
+    control: File | None = Field(default=None, description="Unix socket for `icapd reload`")
     peers: tuple[Network, ...] = Field(default=("127.0.0.0/8", "::1/128"), description="who may connect")
     tls: Tls | None = Field(default=None, description="certificate and key for icaps://")
     service: ServiceOptions = ServiceOptions()

@@ -15,6 +15,8 @@ COMMANDS = {
     "ca": "icapd.cli.ca:ca",
     "check": "icapd.cli.check:check",
     "demo": "icapd.cli.demo:demo",
+    "ping": "icapd.cli.ping:ping",
+    "reload": "icapd.cli.reload:reload",
     "serve": "icapd.cli.serve:serve",
     "squid-conf": "icapd.cli.squid_conf:squid_conf",
 }

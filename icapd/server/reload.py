@@ -89,6 +89,6 @@ def _load(old: Config) -> tuple[Config, Generation]:
 def _needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     return tuple(
         f"`{name}` changed: it takes effect at the next restart"
-        for name in ("listen", "tls", "peers", "service", "limits", "decisions")
+        for name in ("listen", "tls", "peers", "service", "limits", "decisions", "control")
         if getattr(old, name) != getattr(new, name)
     )

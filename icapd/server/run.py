@@ -19,6 +19,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
 from icapd.server.connection import IcapProtocol
+from icapd.server.control import listen_control
 from icapd.server.reload import Reloader
 from icapd.server.site import TICK, Site, load_generation
 from icapd.server.tls import server_context
@@ -88,6 +89,8 @@ def run(config: Config) -> int:
     signal.signal(signal.SIGTERM, drain.signalled)
     signal.signal(signal.SIGINT, drain.signalled)
     reloader = Reloader(site)
+    if config.control is not None:
+        listen_control(config.control, reloader)
     signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
     _reactor.callWhenRunning(sys.stderr.write, f"icapd: ready on {names}\n")
     _reactor.run(installSignalHandlers=False)

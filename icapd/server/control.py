@@ -1,0 +1,101 @@
+"""The control socket: how `icapd reload` asks a running icapd, and hears how it went.
+
+A Unix socket for its owner alone (mode 0600). One request a connection, one JSON object a line each
+way: {"command": "reload"} gives {"ok": true, "digest": …, "changed": …, "problems": [], "notes": []}.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING, cast
+
+from twisted.internet import error
+from twisted.internet import reactor as _untyped_reactor
+from twisted.internet.protocol import Factory
+from twisted.protocols.basic import LineReceiver
+
+from icapd.errors import IcapdError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from twisted.internet.interfaces import IListeningPort, IReactorUNIX, ITransport
+    from twisted.internet.protocol import Protocol
+
+    from icapd.server.reload import Reloaded, Reloader
+
+_reactor = cast("IReactorUNIX", _untyped_reactor)
+_MAX_REQUEST = 1024  # bytes
+
+
+class _Control(LineReceiver):
+    """One connection of the control socket."""
+
+    delimiter = b"\n"
+    MAX_LENGTH = _MAX_REQUEST
+
+    def __init__(self, reloader: Reloader) -> None:
+        self._reloader = reloader
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take the one request."""
+        try:
+            command = json.loads(line)["command"]
+        except (ValueError, TypeError, KeyError):
+            command = None
+        if command == "reload":
+            self._reloader.reload().addCallback(self._reloaded)
+        else:
+            self._answer(ok=False, problems=['the request is not {"command": "reload"}'])
+
+    def _reloaded(self, result: Reloaded) -> None:
+        self._answer(
+            ok=not result.problems,
+            digest=result.digest,
+            changed=result.changed,
+            problems=list(result.problems),
+            notes=list(result.notes),
+        )
+
+    def _answer(self, **fields: object) -> None:
+        wire = cast("ITransport", self.transport)
+        wire.write(json.dumps(fields).encode("ascii") + b"\n")
+        wire.loseConnection()
+
+
+class _ControlFactory(Factory):
+    noisy = False
+
+    def __init__(self, reloader: Reloader) -> None:
+        self._reloader = reloader
+
+    def buildProtocol(self, addr: object) -> Protocol:
+        """Serve whoever could open the socket: its mode has decided that."""
+        del addr
+        return _Control(self._reloader)
+
+
+def listen_control(path: Path, reloader: Reloader) -> IListeningPort:
+    """Listen at `path`. Raises IcapdError when that is impossible, or another icapd listens there."""
+    _remove_stale(path)
+    try:
+        return _reactor.listenUNIX(str(path), _ControlFactory(reloader), mode=0o600)
+    except error.CannotListenError as failure:
+        why = getattr(failure.socketError, "strerror", None) or str(failure.socketError)
+        raise IcapdError(f"cannot listen on the control socket {path}: {why}") from None
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove a socket that nobody listens on, as a killed process leaves it."""
+    if not path.is_socket():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink(missing_ok=True)
+        except OSError:
+            return
+        else:
+            raise IcapdError(f"cannot listen on the control socket {path}: another icapd does")
