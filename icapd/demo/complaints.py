@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 _COMPLAINT = re.compile(
     r"WARNING|ERROR|FATAL|BUG|assertion|exception|abandon|suspend|essential|ICAP|ModXact|adapted"
 )
-# But for a client that refuses the certificate it is shown, and an origin that shows a bad one.
+# But for a client that refuses the certificate it is shown, an origin that shows a bad one, and a Squid that
+# was not started by root.
 _OTHERS = re.compile(
     r"[Ee]rror negotiating (SSL|TLS)|ERROR: (failure while accepting|negotiating) .*TLS|SQUID_TLS_ERR"
+    r"|no_suid: setuid"
 )
 
 

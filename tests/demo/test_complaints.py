@@ -9,6 +9,7 @@ QUIET = """\
 2026/11/24 12:03:07 kid1| Set Current Directory to /tmp/icapd-demo-x/run
 2026/11/24 12:03:07 kid1| Logfile: opening log stdio:/tmp/icapd-demo-x/logs/access.log
 2026/11/24 12:03:09 kid1| ERROR: failure while accepting a TLS connection on conn1080 local=127.0.0.1:50303
+2026/11/24 12:14:56 kid1| WARNING: no_suid: setuid(0): (1) Operation not permitted
 """
 
 
