@@ -33,12 +33,28 @@ class Client:
     port: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BodyFacts:
+    """What only a body that was read can tell; None is what could not be told of it either.
+
+    `size` is in bytes; `file_types` are names of icapd.policy.filetypes ("exe", "zip"),
+    () where none is known; `md5` and `sha256` are lower-case hex.
+    """
+
+    size: int | None = None
+    file_types: tuple[str, ...] | None = None
+    md5: str | None = None
+    sha256: str | None = None
+
+
 @dataclass(slots=True, eq=False)
 class Transaction:
     """Facts of one adaptation.
 
     `request` is the virgin request at REQMOD and the cause at RESPMOD; `now` is seconds
     since the epoch; `sni` and `connect_host` are names the tunnel was opened with.
+    `body` is of the message at hand, None while only its head is here. `addresses` are
+    those that the request's host leads to, as text, where somebody told them.
     """
 
     point: Point
@@ -49,3 +65,5 @@ class Transaction:
     connect_host: str | None = None
     proxy_port: int | None = None
     now: float = 0.0
+    body: BodyFacts | None = None
+    addresses: tuple[str, ...] = ()

@@ -47,6 +47,8 @@ def compile_criterion(criterion: str, values: tuple[str, ...], lists: Collection
     if criterion == "list":
         _each(values, lambda value: _known_list(value, lists))
         return ListIs(values)
+    if criterion not in _COMPILERS:
+        raise Faults([(0, "is not part of this version of icapd yet")])
     return _COMPILERS[criterion](values)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -53,6 +53,26 @@ class CriteriaText(_Strict):
     client: Texts | None = None
     user: Texts | None = None
     list_: Texts | None = Field(default=None, alias="list")
+    category: Texts | None = None
+    path: Texts | None = None
+    regex: Texts | None = None
+    group: Texts | None = None
+    proxy_port: Texts | None = None
+    user_agent: Texts | None = None
+    direction: Texts | None = None
+    mime: Texts | None = None
+    file_type: Texts | None = None
+    file_name: Texts | None = None
+    size: Texts | None = None
+    content_length: Texts | None = None
+    md5: Texts | None = None
+    sha256: Texts | None = None
+    header: Any = None
+    request_header: Any = None
+    upgrade: Texts | None = None
+    schedule: Any = None
+    workspace: Texts | None = None
+    homograph: Texts | None = None
 
 
 _Text = TypeVar("_Text", bound=BaseModel)
@@ -65,6 +85,8 @@ class RuleText(_Strict):
     when: CriteriaText = CriteriaText()
     unless: tuple[CriteriaText, ...] = ()
     action: Any = None
+    enabled: bool = True
+    mode: Literal["enforce", "shadow"] = "enforce"
 
 
 class ListText(_Strict):

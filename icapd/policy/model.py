@@ -145,7 +145,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the policy says. `undecided` is the rule that could not be told at this point."""
+    """What the policy says. `undecided` is the rule that could not be told at this point.
+
+    `shadow`: rules in shadow mode that would have decided, in order; they change nothing.
+    `workspace` is the one that was chosen by who asks.
+    """
 
     action: Action
     stage: str
@@ -153,6 +157,8 @@ class Decision:
     category: str | None = None
     trace: tuple[Step, ...] = ()
     undecided: Rule | None = None
+    shadow: tuple[Rule, ...] = ()
+    workspace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
