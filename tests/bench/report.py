@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tests.bench.load import Sample
     from tests.bench.scenarios import Scenario
 
+_NOISY = 0.25  # of spread; a quiet machine gives 0.05 to 0.15
 _BOUND = 0.95  # of the generator's core: the server could do more than was measured
 
 
@@ -89,6 +90,9 @@ def markdown(results: Sequence[Result]) -> str:
     lines = [_HEAD]
     lines += [_row(result, server) for result in results for server in result.samples]
     lines += ["", _LEGEND]
+    noisy = [r.scenario.name for r in results if max(map(r.spread, r.samples)) > _NOISY]
+    if noisy:
+        lines += ["", f"Noisy (spread above {_NOISY:.0%}): {', '.join(noisy)}. Other work ran: judge by the CPU column."]
     faults = [f"- **{r.scenario.name}: {fault}**" for r in results for fault in r.faults]
     if faults:
         lines += ["", "Not valid as measurements:", *faults]

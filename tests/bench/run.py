@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import time
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tests.bench.domains import Domains
     from tests.bench.scenarios import Scenario
 
-_BLOCKED_WITHIN = 0.02  # of the share of answers that must be the block page
+_SIGMAS = 5.0  # a run goes through a shuffled list in part: the share of blocks it saw is a sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,5 +121,6 @@ def _faults(scenario: Scenario, samples: dict[str, list[Sample]]) -> Iterator[st
             yield f"{server}: no answer"
         elif scenario.blocked is not None:
             share = sum(sample.status.get("200", 0) for sample in runs) / answers
-            if abs(share - scenario.blocked) > _BLOCKED_WITHIN:
+            deviation = math.sqrt(scenario.blocked * (1 - scenario.blocked) / answers)
+            if abs(share - scenario.blocked) > _SIGMAS * deviation:
                 yield f"{server}: {share:.1%} blocked instead of {scenario.blocked:.0%}"

@@ -25,13 +25,13 @@ def test_every_case_but_the_slow_ones(tmp_path: Path) -> None:
         assert _is_quiet(served)
 
 
-def test_every_case_with_the_slow_ones_at_short_deadlines(tmp_path: Path) -> None:
-    """Deadlines of one second, where the defaults are 10 and 30: the two stalled requests end in time."""
+def test_stalled_requests_end_at_the_deadlines(tmp_path: Path) -> None:
+    """The two slow cases, with deadlines of one second where the defaults are 10 and 20."""
     limits = {"head": "1", "body": "1", "linger": "0.5", "drain": "2"}
     with serving(tmp_path, options={"limits": limits}) as served:
-        outcomes = run_deck(served.icap, tmp_path, "--slow", "4")
+        outcomes = run_deck(served.icap, tmp_path, "--slow", "4", shards=("k",))
         assert failed(outcomes) == {}
-        assert len(outcomes) == 122
+        assert {"k-slow-head-408", "k-slow-body-408"} <= set(outcomes)
 
 
 def test_every_case_over_tls(tmp_path: Path) -> None:

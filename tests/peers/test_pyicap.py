@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,8 +86,10 @@ def test_the_deck_tells_them_apart_by_its_known_faults_only(
     ours: int, theirs: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     directory = tmp_path_factory.mktemp("deck")
-    peer = run_deck(theirs, directory, "--timeout", "1")
-    own = run_deck(ours, directory)
+    with ThreadPoolExecutor() as pool:
+        waiting = pool.submit(run_deck, theirs, directory, "--timeout", "1")
+        own = run_deck(ours, directory)
+        peer = waiting.result()
     assert set(failed(peer)) == set(FAULTS)
     different = {
         case: (*peer[case].seen, *own[case].seen)
