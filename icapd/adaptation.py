@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from icapd.http import TUNNEL_METHODS, normal_host
 from icapd.pages import Pages, page_values
-from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect
+from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect, TlsDecision
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
@@ -69,9 +69,15 @@ _PASSING = frozenset({Allow, Bypass})
 _REQMOD = Point.REQMOD  # as a global: see icapd.protocol.server
 
 
-def adapt(
-    tx: Transaction, policy: Policy, pages: Pages, decision_id: str, *, marks_connect: bool
-) -> tuple[Decision, Answer]:
+class Outcome(NamedTuple):
+    """What was decided and what is answered. `tls`: of a CONNECT let through, what Squid does with it."""
+
+    decision: Decision
+    answer: Answer
+    tls: TlsDecision | None = None
+
+
+def adapt(tx: Transaction, policy: Policy, pages: Pages, decision_id: str, *, marks_connect: bool) -> Outcome:
     """Decide `tx` and give the answer that carries the decision out.
 
     `marks_connect`: whether the asking Squid runs the fragment that reads our marks.
@@ -86,17 +92,25 @@ def adapt(
         if marks_connect and request.method == "CONNECT":  # there is nothing to decrypt behind a NONE
             tunnel = request
     if type(action) in _PASSING:
-        return decision, _VIRGIN if tunnel is None else _tunnel(tx, tunnel, policy)
-    values = page_values(tx=tx, decision=decision, decision_id=decision_id, url=display_url(tx))
+        return Outcome(decision, _VIRGIN) if tunnel is None else _let_through(decision, tx, tunnel, policy)
+    url = display_url(tx)
+    if closes and isinstance(action, Block | Redirect):
+        url = _https_url(url)
+    values = page_values(tx=tx, decision=decision, decision_id=decision_id, url=url)
     if isinstance(action, Redirect):
         location = pages.location(action.template, values).encode("ascii")
         if tunnel is not None:
-            return decision, _marked(tunnel, VERDICT, b"redirect", ((LOCATION, location),))
-        return decision, _redirect(location, tx, close=closes)
+            return Outcome(decision, _marked(tunnel, VERDICT, b"redirect", ((LOCATION, location),)))
+        return Outcome(decision, _redirect(location, tx, close=closes))
     page = pages.block(values)
     if tunnel is not None and isinstance(action, Block):
-        return decision, _marked(tunnel, VERDICT, b"block", ((PAGE, page),))
-    return decision, _blocked(page, tx, close=closes)
+        return Outcome(decision, _marked(tunnel, VERDICT, b"block", ((PAGE, page),)))
+    return Outcome(decision, _blocked(page, tx, close=closes))
+
+
+def _https_url(authority: str) -> str:
+    """What the user asked for when his browser asked for a tunnel to `authority`: the site, by https."""
+    return f"https://{authority.removesuffix(':443')}/"
 
 
 def display_url(tx: Transaction) -> str:
@@ -112,15 +126,16 @@ def display_url(tx: Transaction) -> str:
         return (scheme[0] if scheme else "") + target.rpartition("@")[2]
 
 
-def _tunnel(tx: Transaction, request: RequestHead, policy: Policy) -> Answer:
+def _let_through(decision: Decision, tx: Transaction, request: RequestHead, policy: Policy) -> Outcome:
     tls = policy.decide_tls(tx)
-    if tls.action == "bump":  # what the fragment does with an unmarked CONNECT
-        plain = _FORGED.sub(b"", request.raw)  # behind any other Squid a client could set our marks itself
-        return _VIRGIN if plain == request.raw else UseAdapted(plain, None, False)
     action = tls.action
+    if action == "bump":  # what the fragment does with an unmarked CONNECT
+        plain = _FORGED.sub(b"", request.raw)  # behind any other Squid a client could set our marks itself
+        answer = _VIRGIN if plain == request.raw else UseAdapted(plain, None, False)
+        return Outcome(decision, answer, tls)
     if action == "splice_if_sni_matches" and tx.sni is not None and normal_host(tx.sni) == request.url.host:
         action = "splice"  # Squid asks twice; the second time it knows the name, and only this is a yes
-    return _marked(request, BUMP, action.encode("ascii"), ())
+    return Outcome(decision, _marked(request, BUMP, action.encode("ascii"), ()), tls)
 
 
 def _marked(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _REQMOD = Point.REQMOD  # as a global: see icapd.protocol.server
+_UNKNOWN = b"-"  # how Squid writes what it does not know
 FRAGMENT = b"x-icapd-fragment"  # set on every request by a Squid that runs our fragment
 
 
@@ -44,20 +45,22 @@ def transaction_of(
             response = ResponseHead(response_head)
         except HeadError:
             response = None
+    address = headers.get(b"x-client-ip")
+    sni = headers.get(b"x-sni")
     client = Client(
-        _known(headers.get(b"x-client-ip")),
+        None if not address or address == _UNKNOWN else address.decode("latin-1"),
         _user(headers),
         None,
-        _port(headers.get(b"x-client-port")),
+        _port(headers[b"x-client-port"]) if b"x-client-port" in headers else None,
     )
     return Transaction(
         point,
         client,
         request,
         response,
-        _known(headers.get(b"x-sni")),
+        None if not sni or sni == _UNKNOWN else sni.decode("latin-1"),
         None,
-        _port(headers.get(b"x-proxy-port")),
+        _port(headers[b"x-proxy-port"]) if b"x-proxy-port" in headers else None,
         now,
     )
 
@@ -92,10 +95,5 @@ def _base64(value: bytes) -> bytes | None:
         return None
 
 
-def _known(value: bytes | None) -> str | None:
-    """The text of a value; Squid writes what it does not know as `-`."""
-    return None if not value or value == b"-" else value.decode("latin-1")
-
-
-def _port(value: bytes | None) -> int | None:
-    return int(value) if value and value.isdigit() and len(value) < 6 else None  # noqa: PLR2004
+def _port(value: bytes) -> int | None:
+    return int(value) if value.isdigit() and len(value) < 6 else None  # noqa: PLR2004

@@ -118,7 +118,7 @@ CASES = (
             "redirect",
             "moved away",
             "CONNECT",
-            location="https://help.demo.test:$https/?from=moved.demo.test%3A$https",
+            location="https://help.demo.test:$https/?from=https%3A%2F%2Fmoved.demo.test%3A$https%2F",
         ),
     ),
     Case(

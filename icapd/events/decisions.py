@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from icapd.policy import Decision
+    from icapd.policy import Decision, Rule, TlsDecision
     from icapd.transaction import Transaction
 
 _quote = encode_basestring_ascii
@@ -45,34 +45,48 @@ class _Stamp:
 _stamp = _Stamp()
 
 
-def _or_null(text: str | None) -> str:
-    return "null" if text is None else _quote(text)
-
-
 def decision_line(
-    tx: Transaction, decision: Decision | None, *, decision_id: str, url: str, status: int
+    tx: Transaction,
+    decision: Decision | None,
+    *,
+    decision_id: str,
+    url: str,
+    status: int,
+    tls: TlsDecision | None = None,
 ) -> str:
     """Return one line with its newline. `status` is the ICAP status of the answer.
 
     `decision` None: there is none, since deciding failed; the line says so, as the action `error`.
+    `tls` is given for a CONNECT that was let through, and only then is in the line.
     """
     request = tx.request
-    client = tx.client
+    address, user = tx.client.address, tx.client.user
     action = stage = "error"
-    category = None
-    by = '"rule":null,"source":null'
+    rule = category = None
     if decision is not None:
-        action, stage, category = type(decision.action).__name__.lower(), decision.stage, decision.category
-        rule = decision.rule
-        if rule is not None:
-            by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+        action, stage = type(decision.action).__name__.lower(), decision.stage
+        rule, category = decision.rule, decision.category
     return (
         f'{{"time":"{_stamp.text(tx.now)}","id":"{decision_id}","point":"{tx.point}",'
         f'"method":{"null" if request is None else _quote(request.method[:_MAX_METHOD])},'
-        f'"url":{_quote(url[:_MAX_URL])},"client":{_or_null(client.address)},"user":{_or_null(client.user)},'
-        f'"action":"{action}","stage":"{stage}",{by},'
-        f'"category":{_or_null(category)},"status":{status}}}\n'
+        f'"url":{_quote(url[:_MAX_URL])},"client":{"null" if address is None else _quote(address)},'
+        f'"user":{"null" if user is None else _quote(user)},"action":"{action}","stage":"{stage}",'
+        f"{_NO_RULE if rule is None else _by(rule)},"
+        f'"category":{"null" if category is None else _quote(category)},'
+        f'{"" if tls is None else _tunnel(tls)}"status":{status}}}\n'
     )
+
+
+_NO_RULE = '"rule":null,"source":null'
+
+
+def _by(rule: Rule) -> str:
+    return f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+
+
+def _tunnel(tls: TlsDecision) -> str:
+    rule = "null" if tls.rule is None else _quote(tls.rule.name)
+    return f'"tls":"{tls.action}","tls_rule":{rule},'
 
 
 class DecisionLog:

@@ -78,18 +78,18 @@ class ServerConnection(Connection):
         if self.closing:
             self._at = len(self._buffer)
             return self._nothing()
-        if self._pending is None:
+        pending = self._pending
+        if pending is None:
             end = self._head_end()
             if end < 0:
                 return self._nothing()
-            request, layout = parse_request_head(bytes(self._buffer[self._at : end]))
+            pending = parse_request_head(bytes(self._buffer[self._at : end]))
             self._start = end + 4
-        else:
-            request, layout = self._pending
+        request, layout = pending
         start = self._start
         size = layout.size
-        if not self._has(size, start):
-            self._pending = (request, layout)
+        if len(self._buffer) - start < size and not self._has(size, start):
+            self._pending = pending
             return None
         buffer = self._settle()
         self._pending = None

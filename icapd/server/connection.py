@@ -123,7 +123,10 @@ class IcapProtocol(Protocol):
             if first is not None:
                 self._take(first)
             while (event := conn.next_event()) is not None:
-                self._take(event)
+                if type(event) is RequestReceived:
+                    self._request(event)
+                else:
+                    self._take(event)
                 if self._lingering or self.sender.congested:
                     break
         except RemoteProtocolError as error:
@@ -131,32 +134,31 @@ class IcapProtocol(Protocol):
         except Exception:  # noqa: BLE001  # whatever it is, it must cost one transaction, not the process
             self.site.log.failure("decision {id} failed", id=self.decision_id or "(none)")
             self._send_error(500)
-        if self._lingering:
-            return
-        if conn.state is HEAD and conn.unread:
-            if not self._partial:
-                self._partial = True
-                self.since = self.site.tick
-        else:
-            self._partial = False
+        if not self._lingering:
+            self._rest()
+
+    def _rest(self) -> None:
+        """Nothing more to do for now: note since when, and whether to read on or to close."""
+        conn = self.conn
+        unread = conn.unread
+        partial = unread > 0 and conn.state is HEAD  # a head that drips is not progress
+        if not partial or not self._partial:
             self.since = self.site.tick
+        self._partial = partial
         if conn.closing and conn.state is HEAD and not conn.answering:
             self._linger()
-        else:
+        elif self._paused or unread or self.sender.congested:
             self._set_paused(self.sender.congested or conn.wants_pause)
 
     def _take(self, event: Event) -> None:
-        kind = type(event)
-        if kind is RequestReceived:
-            self._request(cast("RequestReceived", event))
-        elif kind is DataReceived:
-            self._data(cast("DataReceived", event))
-        elif kind is BodyEnded:
-            self._body_ended(cast("BodyEnded", event))
-        elif kind is PreviewEnded:
+        if isinstance(event, DataReceived):
+            self._data(event)
+        elif isinstance(event, BodyEnded):
+            self._body_ended(event)
+        elif isinstance(event, PreviewEnded):
             self.plan = _NONE  # headers decide: the preview is always enough, and 204 answers it
             self.sender.write(self.conn.send_unmodified(self.site.banner))
-        elif kind is ConnectionEnded:
+        elif isinstance(event, ConnectionEnded):
             self._linger()
 
     def _request(self, icap: RequestReceived) -> None:
@@ -174,19 +176,17 @@ class IcapProtocol(Protocol):
             self._send_error(405)
         else:
             self.decision_id = decision_id = site.next_id()
-            answer = site.adapt(icap, service, decision_id)
-            if isinstance(answer, UseAdapted):
+            may_204 = conn.may_204
+            answer = site.adapt(icap, service, decision_id, may_204=may_204)
+            if type(answer) is UseAdapted:
                 self.sender.write(conn.send_answer(_adapted(answer, decision_id), site.banner))
-            elif icap.body is None:
-                if conn.may_204:
-                    self.sender.write(conn.send_unmodified(site.banner))
-                else:
-                    self.sender.write(conn.send_answer(_echo(icap), site.banner))
-            elif conn.may_204:
-                self.plan = _UNMODIFIED
-            else:
-                self.plan = _ECHO
+            elif not may_204:
+                self.plan = _NONE if icap.body is None else _ECHO
                 self.sender.write(conn.send_answer(_echo(icap), site.banner))
+            elif icap.body is None:
+                self.sender.write(conn.send_unmodified(site.banner))
+            else:
+                self.plan = _UNMODIFIED
 
     def _data(self, event: DataReceived) -> None:
         limit = self.site.config.limits.body_bytes

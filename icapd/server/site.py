@@ -27,10 +27,8 @@ from icapd.server.services import Service, services
 if TYPE_CHECKING:
     from icapd.config import Config
     from icapd.events import DecisionLog
-    from icapd.policy import Decision
     from icapd.protocol import RequestReceived
     from icapd.server.connection import IcapProtocol
-    from icapd.transaction import Transaction
 
 TICK = 0.5  # seconds; deadlines are counted in ticks, so that the hot path reads an int, not a clock
 
@@ -105,32 +103,32 @@ class Site:
                 self.log.failure("a deadline could not be kept")
                 connection.abort()
 
-    def adapt(self, icap: RequestReceived, service: Service, decision_id: str) -> Answer:
-        """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head."""
+    def adapt(self, icap: RequestReceived, service: Service, decision_id: str, *, may_204: bool) -> Answer:
+        """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head.
+
+        `may_204`: whether an unchanged message is answered with 204, or sent back.
+        """
         generation = self.generation
+        headers = icap.headers
         now = time.time()  # noqa: TID251  # the server's clock
         try:
-            tx = transaction_of(service.point, icap.headers, icap.request_head, icap.response_head, now)
+            tx = transaction_of(service.point, headers, icap.request_head, icap.response_head, now)
         except HeadError as error:
             raise RemoteProtocolError(400, str(error)) from None
+        decision = tls = None
+        status = 500
         try:
-            decision, answer = adapt(
-                tx,
-                generation.policy,
-                generation.pages,
-                decision_id,
-                marks_connect=FRAGMENT in icap.headers,
+            decision, answer, tls = adapt(
+                tx, generation.policy, generation.pages, decision_id, marks_connect=FRAGMENT in headers
             )
-        except Exception:
-            self._record(tx, None, decision_id, 500)
-            raise
-        status = 204 if type(answer) is UseVirgin else 200
-        self._record(tx, decision, decision_id, status)
+            status = 204 if may_204 and type(answer) is UseVirgin else 200
+        finally:
+            self.decisions.append(
+                decision_line(
+                    tx, decision, decision_id=decision_id, url=display_url(tx), status=status, tls=tls
+                )
+            )
         return answer
-
-    def _record(self, tx: Transaction, decision: Decision | None, decision_id: str, status: int) -> None:
-        line = decision_line(tx, decision, decision_id=decision_id, url=display_url(tx), status=status)
-        self.decisions.append(line)
 
     def warn(self, text: str, **fields: object) -> None:
         """Log a warning that a peer can cause: at most _MAX_WARNINGS a tick, the rest counted."""
