@@ -94,7 +94,7 @@ def measure(program: Path, directory: Path, plan: Plan, domains: Domains) -> lis
                         port=server.port,
                         service=scenario.services[server.name],
                         pid=server.pid,
-                        seconds=plan.seconds,
+                        seconds=max(plan.seconds, scenario.least),
                         core=pinned.load,
                     )
                     server.empty_log()
