@@ -15,7 +15,7 @@ import can_ada
 
 CRLF = b"\r\n"
 
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) (\S(?:.*\S)?) (HTTP/\d\.\d)")
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^\t-\r ](?:.*[^\t-\r ])?) (HTTP/[0-9]\.[0-9])")
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d{3})(?: (.*))?")
 
 
@@ -109,19 +109,21 @@ class RequestHead:
     def __init__(self, raw: bytes) -> None:
         """Raise HeadError unless the first line is `method SP target SP HTTP/d.d`."""
         end = raw.find(CRLF)
-        parts = raw[:end].split(b" ")
-        if len(parts) != 3 or not parts[2].startswith(b"HTTP/") or not parts[1]:  # noqa: PLR2004
-            match = _REQUEST_LINE.fullmatch(raw[:end])
-            if match is None:
-                msg = "the encapsulated request line is not 'method target HTTP/n.n'"
-                raise HeadError(msg)
-            parts = list(match.groups())
+        line = raw[:end].decode("latin-1")
         self.raw = raw
-        self.method = parts[0].decode("latin-1")
-        self.target = parts[1].decode("latin-1")
-        self.version = parts[2].decode("latin-1")
         self.headers = Headers(raw[end:])
+        match = _PLAIN_LINE.fullmatch(line)
         self._url: Target | None = None
+        if match is not None:  # most requests: the target is in normal form already
+            self.method, self.target, scheme, host, path, query, self.version = match.groups()
+            if self.method not in TUNNEL_METHODS:
+                self._url = _plain_target(scheme, host, path, query)
+            return
+        match = _REQUEST_LINE.fullmatch(line)
+        if match is None:
+            msg = "the encapsulated request line is not 'method target HTTP/n.n'"
+            raise HeadError(msg)
+        self.method, self.target, self.version = match.groups()
 
     @property
     def url(self) -> Target:
@@ -162,9 +164,11 @@ _PLAIN_NAME = r"(?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62}"
 _PLAIN_HOST = re.compile(_PLAIN_NAME)
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 # What needs no rewriting: no escape, no backslash, nothing that WHATWG encodes.
-_PLAIN_URL = re.compile(
+_PLAIN = (
     rf"(https?)://({_PLAIN_NAME})(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*)(?:\?([A-Za-z0-9._~!$&()*+,;=:@/?-]+))?"
 )
+_PLAIN_URL = re.compile(_PLAIN)
+_PLAIN_LINE = re.compile(rf"([A-Z]+) ({_PLAIN}) (HTTP/1\.[01])")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\x00-\x20\x7f/\\?#@:\[\]]+)(?::([0-9]{0,9}))?")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _STRIPPED = re.compile(r"[\t\r\n]")
@@ -210,9 +214,9 @@ def parse_target(method: str, target: str, headers: Headers | None = None) -> Ta
     """
     match = _PLAIN_URL.fullmatch(target)
     if match is not None and method not in TUNNEL_METHODS:
-        scheme, host, path, query = match.groups()
-        if "/." not in path and "xn--" not in host and len(host) <= MAX_HOST:
-            return Target(scheme, host, 443 if scheme == "https" else 80, path, query)
+        found = _plain_target(*match.groups())
+        if found is not None:
+            return found
     if method.upper() in TUNNEL_METHODS:
         return _authority_form(target)
     if target.startswith("//"):
@@ -225,6 +229,13 @@ def parse_target(method: str, target: str, headers: Headers | None = None) -> Ta
         authority_host(host)  # refuses what is more than host and port
         return _absolute_form(f"http://{host}{'/*' if target == '*' else target}")
     return _absolute_form(target)
+
+
+def _plain_target(scheme: str, host: str, path: str, query: str | None) -> Target | None:
+    """The target of a match of _PLAIN_URL, None where it needs a closer look after all."""
+    if "/." in path or "xn--" in host or len(host) > MAX_HOST:
+        return None
+    return Target(scheme, host, 443 if scheme == "https" else 80, path, query)
 
 
 def normal_host(text: str) -> str:

@@ -187,7 +187,7 @@ def test_the_page_and_the_location_go_into_the_reply_head(policy: Policy) -> Non
     ((name, location),) = adapted(policy, transaction("old.example:443", "CONNECT"), marks=True).reply_headers
     assert (name, location) == (
         b"X-Icapd-Location",
-        b"https://new.example/?from=old.example%3A443&u=anna",
+        b"https://new.example/?from=https%3A%2F%2Fold.example%2F&u=anna",
     )
 
 

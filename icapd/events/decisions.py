@@ -15,7 +15,7 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from icapd.policy import Decision, Rule, TlsDecision
+    from icapd.policy import Decision, TlsDecision
     from icapd.transaction import Transaction
 
 _quote = encode_basestring_ascii
@@ -61,27 +61,32 @@ def decision_line(
     """
     request = tx.request
     address, user = tx.client.address, tx.client.user
-    action = stage = "error"
-    rule = category = None
-    if decision is not None:
-        action, stage = type(decision.action).__name__.lower(), decision.stage
-        rule, category = decision.rule, decision.category
     return (
         f'{{"time":"{_stamp.text(tx.now)}","id":"{decision_id}","point":"{tx.point}",'
         f'"method":{"null" if request is None else _quote(request.method[:_MAX_METHOD])},'
         f'"url":{_quote(url[:_MAX_URL])},"client":{"null" if address is None else _quote(address)},'
-        f'"user":{"null" if user is None else _quote(user)},"action":"{action}","stage":"{stage}",'
-        f"{_NO_RULE if rule is None else _by(rule)},"
-        f'"category":{"null" if category is None else _quote(category)},'
+        f'"user":{"null" if user is None else _quote(user)},'
+        f"{_ERROR if decision is None else _verdict(decision)}"
         f'{"" if tls is None else _tunnel(tls)}"status":{status}}}\n'
     )
 
 
-_NO_RULE = '"rule":null,"source":null'
+_ERROR = '"action":"error","stage":"error","rule":null,"source":null,"category":null,'
+_ALLOWED = '"action":"allow","stage":"default","rule":null,"source":null,"category":null,'
 
 
-def _by(rule: Rule) -> str:
-    return f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+def _verdict(decision: Decision) -> str:
+    rule, category = decision.rule, decision.category
+    if rule is None:
+        if decision.stage == "default":
+            return _ALLOWED
+        by = '"rule":null,"source":null'
+    else:
+        by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+    return (
+        f'"action":"{type(decision.action).__name__.lower()}","stage":"{decision.stage}",{by},'
+        f'"category":{"null" if category is None else _quote(category)},'
+    )
 
 
 def _tunnel(tls: TlsDecision) -> str:
