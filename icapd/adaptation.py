@@ -3,7 +3,8 @@
 Pure: the transaction's facts in, a decision and an answer out; no ICAP framing, socket or clock.
 An answer is UseVirgin, UseAdapted (libecap's names). A CONNECT that is denied goes back as the same
 CONNECT, marked, to a Squid that runs our fragment: Squid denies it and serves our page inside the
-tunnel (facts/squid.md §2). Any other client gets the page as the reply itself.
+tunnel (client_side_request.cc, "Force bump action on error"). Any other client gets the page as the
+reply itself.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From an ICAP request to the facts of a transaction.
 
 Only ICAP headers say who asks: the same names inside the HTTP message come from the user and count
-for nothing. Source: facts/squid.md §1 (what Squid sends), facts/icap.md §1 (header conventions).
+for nothing. Source: Squid's ModXact.cc; the header conventions of ICAP clients (draft-stecher-icap-subid).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Macros of block pages and redirect targets: `{name}`, expanded once, escaped by the caller's rule.
 
-One set for pages, redirects and headers (DESIGN §4, KWTS's meaning).
+One set for pages, redirects and headers.
 """
 
 from __future__ import annotations

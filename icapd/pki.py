@@ -124,7 +124,7 @@ def make_server_certificate(
 def make_certgen_db(directory: Path, *, certgen: Path = CERTGEN) -> None:
     """Make Squid's database of generated certificates, for its user alone (0700/0600).
 
-    Squid's own program leaves it world-readable (facts/security.md §5). As root, the owner becomes
+    Squid's own program leaves it world-readable (0755 and 0644 in 5.7). As root, the owner becomes
     Squid's user. Raises IcapdError if it exists, the program is missing or fails.
     """
     if directory.exists() or directory.is_symlink():

@@ -2,7 +2,7 @@ r"""The decision line: one JSON object a line, written in batches.
 
 Every value goes through the JSON string escape into ASCII: a CR, LF, ESC or bidi mark of a client
 arrives in the log as `\\u…`. Built with one f-string, since json.dumps costs five times as much
-(facts/performance.md §1). Credentials never reach it: URLs are in normal form, without userinfo.
+(measured). Credentials never reach it: URLs are in normal form, without userinfo.
 """
 
 from __future__ import annotations

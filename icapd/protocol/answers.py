@@ -1,4 +1,4 @@
-"""Answers in the one shape that every client accepts (facts/icap.md §2).
+"""Answers in the one shape that every client accepts.
 
 Reason phrase always; Date, Server, ISTag, Connection, X-…, Encapsulated last, since one client stops
 reading there; no folding. ICAP head, HTTP head and a whole body are one string, one write.

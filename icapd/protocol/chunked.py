@@ -77,7 +77,7 @@ class ChunkReader:
 
     @property
     def awaits_trailer(self) -> bool:
-        """Whether only the trailer's CRLF is missing, which one Go client never sends (facts/icap.md §2)."""
+        """Whether only the trailer's CRLF is missing, which one Go client never sends."""
         return self._end is not None
 
     def end_now(self) -> BodyEnded:

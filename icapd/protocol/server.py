@@ -100,7 +100,7 @@ class ServerConnection(Connection):
             request.request_head = cut_head(buffer, start, middle)
         if layout.has_response:
             request.response_head = cut_head(buffer, middle, end)
-        # Preview with null-body: the whole body, none, is in the preview (facts/icap.md §1, p-zero-null)
+        # Preview with null-body: the whole body, none, is in the preview
         self._in_preview = in_preview = request.preview is not None
         if layout.body is None:
             self.state = COMPLETE

@@ -217,7 +217,7 @@ class IcapProtocol(Protocol):
         begun = self.conn.answering
         data = self.conn.send_error(status, self.site.banner)
         self.plan = _NONE
-        if begun:  # cut it, so that nobody takes a part for the whole (facts/icap.md §1)
+        if begun:  # cut it, so that nobody takes a part for the whole
             self.abort()
             return
         if data:

@@ -1,6 +1,6 @@
 """Writing to a client: straight to the socket while the kernel takes it, else through the transport.
 
-`transport.write` costs 6-9 µs more than `socket.send` (facts/performance.md §1), so the transport
+`transport.write` costs 6-9 µs more than `socket.send` (measured), so the transport
 is used only for what the kernel did not take. While it holds something the sender is congested,
 and the connection stops reading: echo then moves at the pace of its reader, in flat memory.
 """

@@ -1,6 +1,6 @@
 """The ICAP services: which URL takes which method, and what OPTIONS says of it.
 
-Source: RFC 3507 §4.10.2; which fields Squid honours and which hurt it: facts/squid.md §5
+Source: RFC 3507 §4.10.2; which fields Squid honours and which hurt it was measured on Squid 5.7
 (no Transfer-Ignore, `Transfer-Preview: *` or no preview at all, Options-TTL of at least an hour, a
 current Date, integers only in Allow for g3proxy).
 """
@@ -17,7 +17,7 @@ from icapd.transaction import Point
 if TYPE_CHECKING:
     from icapd.config import Config
 
-_MIN_MAX_CONNECTIONS = 1000  # Squid divides it by its workers, and 0 hangs it (facts/squid.md §5)
+_MIN_MAX_CONNECTIONS = 1000  # Squid divides it by its workers, and 0 hangs it
 
 
 @dataclass(frozen=True, slots=True)

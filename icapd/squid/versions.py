@@ -1,7 +1,7 @@
 """What differs between the Squid versions icapd writes for: one table, read nowhere else.
 
 No icap_*, adaptation_*, ssl_bump or http_port option that the fragment uses changed between
-5.7 and 7.6 (facts/squid.md §4), so the table is short.
+5.7 and 7.6 (from their sources), so the table is short.
 """
 
 from __future__ import annotations
