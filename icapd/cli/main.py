@@ -15,10 +15,12 @@ COMMANDS = {
     "ca": "icapd.cli.ca:ca",
     "check": "icapd.cli.check:check",
     "demo": "icapd.cli.demo:demo",
+    "explain": "icapd.cli.explain:explain",
     "ping": "icapd.cli.ping:ping",
     "reload": "icapd.cli.reload:reload",
     "serve": "icapd.cli.serve:serve",
     "squid-conf": "icapd.cli.squid_conf:squid_conf",
+    "test": "icapd.cli.test:test",
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 

@@ -1,0 +1,71 @@
+"""What `-c` names, for the commands that ask a policy: an icapd.yaml, or a policy file by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from icapd.adaptation import LOCATION, UseAdapted, adapt
+from icapd.config import load_config
+from icapd.http import ResponseHead
+from icapd.pages import Pages
+from icapd.policy import Policy, Redirect, load_policy
+from icapd.source import read_document
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from icapd.config import Config
+    from icapd.policy.explain import Asked
+    from icapd.transaction import Transaction
+
+_OF_CONFIG = frozenset({"listen", "policy"})
+_OF_POLICY = frozenset(
+    {"lists", "bypass", "access", "protection", "default_protection", "tls", "workspaces", "groups"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A policy with what is served around it; `config` is None where only a policy file was given."""
+
+    policy: Policy
+    pages: Pages
+    config: Config | None
+
+    @property
+    def bumps(self) -> bool:
+        """Whether Squid decrypts on any of its ports; so presumed where no icapd.yaml says it."""
+        return self.config is None or any(port.bump for port in self.config.squid.ports)
+
+    def answer(self, tx: Transaction) -> UseAdapted | None:
+        """Return what icapd would send in place of the message, or None where it passes as it came."""
+        answer = adapt(tx, self.policy, self.pages, "explain", marks_connect=self.bumps).answer
+        return answer if isinstance(answer, UseAdapted) else None
+
+    def location(self, asked: Asked) -> str | None:
+        """Return where a redirect leads, from the answer that carries it."""
+        if asked.tx is None or not isinstance(asked.decision.action, Redirect):
+            return None
+        answer = self.answer(asked.tx)
+        if answer is None:
+            return None
+        for name, value in answer.reply_headers:
+            if name == LOCATION:
+                return value.decode("ascii")
+        return ResponseHead(answer.head).headers.text(b"location") if answer.is_response else None
+
+
+def is_policy(file: Path) -> bool:
+    """Tell a policy file from an icapd.yaml by its keys. Raises ConfigErrors if it cannot be read."""
+    value = read_document(file).value
+    keys = frozenset(value) if isinstance(value, dict) else frozenset()
+    return not keys & _OF_CONFIG and bool(keys & _OF_POLICY)
+
+
+def open_subject(file: Path) -> Subject:
+    """Load what `-c FILE` names. Raises ConfigErrors with everything that is wrong with it."""
+    if is_policy(file):
+        return Subject(load_policy(file), Pages.load(None), None)
+    config = load_config(file)
+    return Subject(load_policy(config.policy), Pages.load(config.page), config)

@@ -1,0 +1,110 @@
+"""An explanation as a person reads it: the decision first, then every rule that had a say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from icapd.policy.explain import Asked, Explanation, action_name, shown, waits_for
+from icapd.policy.model import Refuse
+from icapd.adaptation import display_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from icapd.cli.subject import Subject
+    from icapd.policy.model import Check, Step
+
+MAX_STEPS = 20  # rules shown in full whatever they say; with more, only those that had a say
+_MAX_VALUE = 76  # characters of one value
+_WORDS = {True: "yes", False: "no", None: "unknown"}
+_POINTS = {"connect": "asked for the tunnel (CONNECT)", "reqmod": "asked for the request (REQMOD)"}
+_LATER = "asked for the response (RESPMOD)"
+
+
+def as_text(explanation: Explanation, subject: Subject, *, whole: bool = False) -> str:
+    """Return the text, several lines without a last newline. Control characters are shown by number."""
+    lines = list(_head(explanation, subject))
+    for asked in explanation.asked:
+        lines += ["", *_point(asked, whole=whole)]
+    return "\n".join(map(plain, lines))
+
+
+def plain(text: str) -> str:
+    """Return `text` fit for a terminal: what is not printable is written as an escape."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
+    last = explanation.last
+    decision, question = last.decision, explanation.question
+    asked_for = question.uri if last.tx is None else display_url(last.tx)
+    yield f"{action_name(decision).upper()}  {question.method} {asked_for}"
+    if decision.rule is not None:
+        yield f"  rule       {decision.rule.name} ({decision.stage}, {decision.rule.source})"
+    elif isinstance(decision.action, Refuse):
+        yield f"  because    {decision.action.reason}"
+    else:
+        yield "  rule       none matched"
+    if decision.category:
+        yield f"  category   {decision.category}"
+    if decision.workspace:
+        yield f"  workspace  {decision.workspace}"
+    yield f"  user gets  {shown(last, location=subject.location(last), bumps=subject.bumps)}"
+    if last.tls is not None:
+        by = "no rule" if last.tls.rule is None else f"{last.tls.rule.name}, {last.tls.rule.source}"
+        yield f"  tunnel     {last.tls.action} ({by})"
+    for rule in decision.shadow:
+        yield f"  shadow     {rule.name} would have decided ({rule.source})"
+    if decision.undecided is not None:
+        unknown = ", ".join(waits_for(decision)) or "something"
+        yield f"  undecided  {decision.undecided.name} ({decision.undecided.source}) asks for {unknown},"
+        yield f"             not known yet: {_next(last)}"
+
+
+def _next(asked: Asked) -> str:
+    if not asked.passes:
+        return "decided without it"
+    if asked.name == "connect":
+        return "the requests inside the tunnel decide, if it is decrypted"
+    return "the response decides" if asked.name == "reqmod" else "nothing later will know it"
+
+
+def _point(asked: Asked, *, whole: bool) -> Iterator[str]:
+    yield f"{_POINTS.get(asked.name, _LATER)}:"
+    steps = [*asked.decision.trace, *(asked.tls.trace if asked.tls is not None else ())]
+    if not steps:
+        yield "  no rule was looked at"
+        return
+    left_out = 0
+    for number, step in enumerate(steps):
+        if whole or len(steps) <= MAX_STEPS or number == len(steps) - 1 or _has_say(step):
+            if left_out:
+                yield f"  … {left_out} rules of which nothing holds (--all shows them)"
+            left_out = 0
+            yield from _step(step)
+        else:
+            left_out += 1
+    if left_out:
+        yield f"  … {left_out} rules of which nothing holds (--all shows them)"
+
+
+def _has_say(step: Step) -> bool:
+    return step.truth is not False
+
+
+def _step(step: Step) -> Iterator[str]:
+    yield f"  {_WORDS[step.truth]:8} {step.stage}: {step.rule.name} ({step.rule.source})"
+    if not step.checks:
+        yield f"{'':11}no condition: holds always"
+    for one in step.checks:
+        yield f"{'':11}{_check(one)}"
+
+
+def _check(one: Check) -> str:
+    part = "" if one.part == "when" else f"{one.part}: "
+    found = f"is {_cut(one.found)}" if one.found else ("is not known" if one.truth is None else "is none")
+    return f"{_WORDS[one.truth]:8} {part}{one.criterion} {_cut(', '.join(one.wanted))}; {found}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_VALUE else text[: _MAX_VALUE - 1] + "…"

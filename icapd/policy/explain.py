@@ -1,0 +1,184 @@
+"""Why the policy decides as it does: every point that Squid would ask at, in order, with the trace.
+
+The decisions are those of `Policy.explain`, the code that serves; nothing is decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from icapd.http import HeadError
+from icapd.policy.model import Allow, Block, Bypass, Decision, Redirect, Refuse
+from icapd.transaction import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from icapd.policy.model import Policy, Rule, Step, TlsDecision
+    from icapd.policy.question import Question
+    from icapd.transaction import Transaction
+
+_PASSING = (Allow, Bypass)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One point with its decision. `name` is "connect", "reqmod" or "respmod".
+
+    `tls` is what Squid is told to do with the tunnel that a CONNECT opens. `tx` is None for a message
+    that could not be read, which the server answers with ICAP's 400.
+    """
+
+    name: str
+    tx: Transaction | None
+    decision: Decision
+    tls: TlsDecision | None = None
+
+    @property
+    def passes(self) -> bool:
+        """Whether the message goes on."""
+        return isinstance(self.decision.action, _PASSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """All points that were asked; the last one is where it ended."""
+
+    question: Question
+    asked: tuple[Asked, ...]
+
+    @property
+    def last(self) -> Asked:
+        """The point that decided."""
+        return self.asked[-1]
+
+
+def explain(policy: Policy, question: Question) -> Explanation:
+    """Ask `policy` as Squid would: the request and, where that passes and a response is given, the response.
+
+    A CONNECT is asked about by itself: what is inside its tunnel comes as requests of their own.
+    """
+    first = _ask(policy, question, Point.REQMOD)
+    if first.passes and question.response is not None and not question.is_connect:
+        return Explanation(question, (first, _ask(policy, question, Point.RESPMOD)))
+    return Explanation(question, (first,))
+
+
+def _ask(policy: Policy, question: Question, point: Point) -> Asked:
+    name = "connect" if question.is_connect else point.value
+    try:
+        tx = question.transaction(point)
+    except HeadError as error:
+        return Asked(name, None, Decision(Refuse(str(error)), "message"))
+    decision = policy.explain(tx)
+    opens = question.is_connect and isinstance(decision.action, _PASSING)
+    return Asked(name, tx, decision, policy.explain_tls(tx) if opens else None)
+
+
+def action_name(decision: Decision) -> str:
+    """Return allow, bypass, block, redirect or refuse."""
+    return type(decision.action).__name__.lower()
+
+
+def shown(asked: Asked, *, location: str | None, bumps: bool = True) -> str:
+    """Say what the user gets. `bumps`: whether Squid decrypts on the port he uses."""
+    action = asked.decision.action
+    if asked.name == "connect":
+        return _shown_for_connect(asked, location, bumps=bumps)
+    if isinstance(action, Redirect):
+        return f"a redirect (302) to {location}"
+    if isinstance(action, Block):
+        late = "; the request has reached the server" if asked.name == "respmod" else ""
+        return f"the block page (403){late}"
+    if isinstance(action, Refuse):
+        return f"an error page: {action.reason}"
+    if asked.name == "respmod":
+        return "the response as it came"
+    return "what the server answers" + (
+        "; icapd is asked again about the response" if action == Allow() else ""
+    )
+
+
+def _shown_for_connect(asked: Asked, location: str | None, *, bumps: bool) -> str:
+    action, tx = asked.decision.action, asked.tx
+    marked = bumps and tx is not None and tx.request is not None and tx.request.method == "CONNECT"
+    if isinstance(action, Redirect):
+        return (
+            f"a redirect to {location}, inside the tunnel; the server is not contacted" if marked else _ENDED
+        )
+    if isinstance(action, Block):
+        return "the block page, inside the tunnel; the server is not contacted" if marked else _ENDED
+    if isinstance(action, Refuse):
+        return f"the connection is ended: {action.reason}"
+    return _TUNNELS[asked.tls.action if asked.tls is not None and marked else "splice"]
+
+
+_ENDED = "the connection is ended; without decryption a browser shows its own error"
+_TUNNELS = {
+    "bump": "the tunnel opens and Squid decrypts it: each request inside is asked about again",
+    "splice": "the tunnel opens unread: nothing inside is asked about or scanned",
+    "splice_if_sni_matches": "the tunnel opens unread if the TLS name is the same, else Squid decrypts it",
+    "terminate": "the connection is ended before anything is sent",
+}
+
+
+def waits_for(decision: Decision) -> tuple[str, ...]:
+    """Return the criteria that were unknown in the rule that could not be told."""
+    for step in decision.trace:
+        if step.rule is decision.undecided and step.truth is None:
+            return tuple(dict.fromkeys(one.criterion for one in step.checks if one.truth is None))
+    return ()
+
+
+def as_json(explanation: Explanation, *, location: str | None, bumps: bool = True) -> dict[str, Any]:
+    """Return what `icapd explain --json` prints, without the id."""
+    last = explanation.last
+    decision, tls = last.decision, last.tls
+    return {
+        "action": action_name(decision),
+        "stage": decision.stage,
+        "rule": _name_of(decision.rule),
+        "source": decision.rule.source if decision.rule is not None else None,
+        "location": location,
+        "point": last.name,
+        "reason": decision.action.reason if isinstance(decision.action, Refuse) else None,
+        "category": decision.category,
+        "undecided": _name_of(decision.undecided),
+        "waits_for": list(waits_for(decision)),
+        "workspace": decision.workspace,
+        "shadow": [rule.name for rule in decision.shadow],
+        "tls": None if tls is None else {"action": tls.action, "rule": _name_of(tls.rule)},
+        "shows": shown(last, location=location, bumps=bumps),
+        "unread": list(explanation.question.unread),
+        "trace": [line for asked in explanation.asked for line in _trace(asked)],
+    }
+
+
+def _name_of(rule: Rule | None) -> str | None:
+    return None if rule is None else rule.name
+
+
+def _trace(asked: Asked) -> Iterable[dict[str, Any]]:
+    steps = (*asked.decision.trace, *(asked.tls.trace if asked.tls is not None else ()))
+    return (_step(asked.name, step) for step in steps)
+
+
+def _step(point: str, step: Step) -> dict[str, Any]:
+    return {
+        "point": point,
+        "stage": step.stage,
+        "rule": step.rule.name,
+        "source": step.rule.source,
+        "truth": step.truth,
+        "checks": [
+            {
+                "part": one.part,
+                "criterion": one.criterion,
+                "wanted": list(one.wanted),
+                "found": one.found,
+                "truth": one.truth,
+            }
+            for one in step.checks
+        ],
+    }
