@@ -15,7 +15,7 @@ import can_ada
 
 CRLF = b"\r\n"
 
-_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ ](?:.*[^ ])?) (HTTP/[0-9]\.[0-9])")
+_REQUEST_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([^ ](?:.*[^ ])?) (HTTP/[0-9]\.[0-9])", re.DOTALL)
 _STATUS_LINE = re.compile(rb"HTTP/\d\.\d (\d{3})(?: (.*))?")
 
 
