@@ -1,62 +1,209 @@
-"""The index of names: one trie for all lists, exact, mmapped.
+"""The index of all lists: names, URLs, addresses, digests and expressions; exact, mmapped.
 
-Key: the labels in reverse, each with a dot, so that a parent domain is a prefix
-("www.a.example" -> "example.a.www."); an address is "=1.2.3.4=". Each key's number
-leads to the set of lists it is in. The trie is marisa-trie's: 1 M names are 3 to 5 MB, a
-host is looked up in one call for itself and all its parents.
+Names and URLs are keys of one trie. A name's key is its labels in reverse, each with a dot,
+so that a parent domain is a prefix: "www.a.example" -> "example.a.www.". Behind it:
+
+    ""        the name and what is below it         "="   the name alone
+    "/p/q/"   a URL below that path, lower case     "|/P/q/"  the same as written
+    "~"       some list has a URL of this host
+
+The trie is marisa-trie's; big lists are split into several by the last two labels, which
+a name shares with its parents, so that one trie answers a lookup and each is built in little
+memory. A number for each key leads to its set: the lists it is in, and the lists that
+make an exception of it.
 """
 
 from __future__ import annotations
 
+import ipaddress
+import re
+import zlib
+from functools import cached_property
 from typing import TYPE_CHECKING
+
+import re2
 
 from icapd.http import is_address
 
 if TYPE_CHECKING:
-    import array
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping, Sequence
 
     import marisa_trie
 
-NAMES = "names.trie"
-GROUPS = "groups.bin"
+    from icapd.lists.tables import DigestTable, RangeTable
+
+MAX_RE2 = 1 << 28  # bytes of RE2's automaton, which is made as it is needed
+EXACT, SOME_URL, AS_WRITTEN = "=", "~", "|"
+_WWW = re.compile(r"www[0-9]{0,2}\.(?=[^.]+\.)")
+_CONTROL = re.compile(r"[\x00-\x1f]")
+_QUERY = "\x1e?"
+
+Sets = tuple[tuple[tuple[str, ...], frozenset[str]], ...]  # (lists it is in, lists that except it)
 
 
 def key_of(name: str) -> str:
-    """Return the key of a name or address in normal form."""
-    if is_address(name):
-        return f"={name}="  # closed, or 1.2.3.4 would be a prefix of 1.2.3.40
+    """Return the key of a host in normal form; an IPv6 address is one label."""
     return ".".join(name.split(".")[::-1]) + "."
 
 
+def shard_of(key: str, shards: int) -> int:
+    """Return the trie (of a power of two) that holds `key`, its parents and its URLs."""
+    first = key.find(".") + 1
+    end = key.find(".", first)
+    return zlib.crc32(key[: end + 1 or first].encode()) & (shards - 1)
+
+
+def url_host(host: str) -> str:
+    """Return the host under which a URL is filed: without www, as squidGuard does."""
+    return _WWW.sub("", host, count=1) if host.startswith("www") else host
+
+
+def url_key(path: str, query: str | None = None) -> str:
+    """Return the part of a URL's key behind its host; with a query it holds for that query alone."""
+    text = _CONTROL.sub(" ", path.rstrip("/"))
+    return f"{text}/" if query is None else f"{text}{_QUERY}{_CONTROL.sub(' ', query)}\x1e"
+
+
+class Expressions:
+    """Regular expressions of all lists in one RE2 set: one pass over a URL answers all of them."""
+
+    def __init__(self, written: Sequence[tuple[str, tuple[str, ...]]]) -> None:
+        self._lists = [lists for _, lists in written]
+        self.size = len(written)
+        self._set: re2.Set | None = None
+        if written:
+            options = expression_options()
+            options.max_mem = MAX_RE2
+            self._set = re2.Set.SearchSet(options)
+            for pattern, _ in written:
+                self._set.Add(pattern)
+            self._set.Compile()
+
+    def find(self, text: str) -> set[str]:
+        """Return the lists with an expression that is found in `text`."""
+        found = None if self._set is None else self._set.Match(text)
+        return {name for number in found or () for name in self._lists[number]}
+
+    @cached_property
+    def lists(self) -> tuple[str, ...]:
+        """The lists that have expressions."""
+        return tuple(dict.fromkeys(name for lists in self._lists for name in lists))
+
+
+def expression_options() -> re2.Options:
+    """Return how expressions are read: no captures, any case, no complaints on standard error."""
+    options = re2.Options()
+    options.never_capture = True
+    options.case_sensitive = False
+    options.log_errors = False
+    return options
+
+
 class ListIndex:
-    """Which of `lists` hold a host. Immutable; its parts may be maps of files."""
+    """Which of `lists` hold something. Immutable; its parts may be maps of files."""
 
     def __init__(
         self,
         lists: tuple[str, ...],
-        trie: marisa_trie.Trie,
-        groups: array.array[int] | memoryview,
-        sets: tuple[tuple[str, ...], ...],
+        sets: Sets,
+        tries: tuple[tuple[marisa_trie.Trie, memoryview], ...],
+        ranges: tuple[RangeTable, RangeTable],
+        digests: Mapping[int, DigestTable],
+        expressions: Expressions,
     ) -> None:
         self.lists = lists
-        self.size = len(trie)
-        self._trie = trie
-        self._groups = groups
+        self.size = sum(len(trie) for trie, _ in tries)
         self._sets = sets
+        self._tries = tries
+        self._one = tries[0] if len(tries) == 1 else None
+        self._ranges = ranges
+        self._digests = digests
+        self._expressions = expressions
 
     def lookup(self, host: str) -> tuple[str, ...]:
-        """Return the lists that hold `host` (normal form) or a parent of it, in `lists`' order."""
-        found = self._trie.iter_prefixes_with_ids(key_of(host))
-        groups = {self._groups[number] for _, number in found}
-        if not groups:
+        """Return the lists that hold `host` (normal form) or a parent of it, in `lists`' order.
+
+        For an address: the lists that hold it or a network around it.
+        """
+        if is_address(host):
+            return self.lookup_address(host)
+        key = ".".join(host.split(".")[::-1]) + ".="
+        trie, numbers = self._one or self._tries[shard_of(key, len(self._tries))]
+        found = [numbers[number] for _, number in trie.iter_prefixes_with_ids(key)]
+        if not found:
             return ()
-        if len(groups) == 1:
-            return self._sets[groups.pop()]
-        names = {name for group in groups for name in self._sets[group]}
+        if len(found) == 1:
+            return self._sets[found[0]][0]
+        return self._union(found)
+
+    def _union(self, found: Iterable[int]) -> tuple[str, ...]:
+        """Return the lists of several sets, less those that except one of them."""
+        sets = [self._sets[number] for number in found]
+        names = {name for held, _ in sets for name in held}
+        for _, excepted in sets:
+            names -= excepted
         return tuple(name for name in self.lists if name in names)
 
-    def save(self, folder: Path) -> None:
-        """Write trie and group numbers (native byte order) into `folder`."""
-        self._trie.save(str(folder / NAMES))
-        (folder / GROUPS).write_bytes(memoryview(self._groups))
+    def lookup_url(
+        self, host: str, paths: Sequence[str], query: str | None = None, *, strict: bool = False
+    ) -> tuple[str, ...]:
+        """Return the lists that hold a URL above one of `paths` (spellings of one path) on `host`.
+
+        Generously in any case of letters; `strict`: as written, and every spelling must be
+        held by the list. Expressions are held against host/path?query.
+        """
+        if not paths:
+            return ()
+        each = [self._url_lists(host, path, query, strict=strict) for path in paths]
+        names = set.intersection(*each) if strict else set.union(*each)
+        return tuple(name for name in self.lists if name in names)
+
+    def _url_lists(self, host: str, path: str, query: str | None, *, strict: bool) -> set[str]:
+        filed = key_of(url_host(host))
+        start = filed + AS_WRITTEN if strict else filed
+        trie, numbers = self._one or self._tries[shard_of(filed, len(self._tries))]
+        tails = (url_key(path),) if query is None else (url_key(path), url_key(path, query))
+        names: set[str] = set()
+        excepted: set[str] = set()
+        for tail in tails:
+            probe = start + (tail if strict else tail.lower())
+            for key, number in trie.iter_prefixes_with_ids(probe):
+                held, exceptions = self._sets[numbers[number]]
+                excepted |= exceptions
+                if len(key) > len(start):
+                    names.update(held)
+        if self._expressions.size:
+            names |= self._expressions.find(host + path + ("" if query is None else "?" + query))
+        return names - excepted
+
+    def may_hold_url(self, host: str) -> tuple[str, ...]:
+        """Return the lists that could hold a URL of `host`, for where its path is not known yet."""
+        key = key_of(url_host(host)) + SOME_URL
+        trie, numbers = self._one or self._tries[shard_of(key, len(self._tries))]
+        number = trie.get(key)
+        held = () if number is None else self._sets[numbers[number]][0]
+        more = self._expressions.lists
+        if not more:
+            return held
+        return tuple(name for name in self.lists if name in held or name in more)
+
+    def lookup_address(self, address: str) -> tuple[str, ...]:
+        """Return the lists with a network around `address` (text); IPv4-mapped IPv6 is IPv4."""
+        try:
+            one = ipaddress.ip_address(address)
+        except ValueError:
+            return ()
+        if isinstance(one, ipaddress.IPv6Address):
+            one = one.ipv4_mapped or one
+        number = self._ranges[0 if one.version == 4 else 1].find(int(one))  # noqa: PLR2004
+        return self._sets[number][0]
+
+    def lookup_hash(self, digest: str) -> tuple[str, ...]:
+        """Return the lists that hold an MD5 or SHA-256 digest (hexadecimal, any case)."""
+        try:
+            raw = bytes.fromhex(digest)
+        except ValueError:
+            return ()
+        table = self._digests.get(len(raw))
+        number = None if table is None else table.find(raw)
+        return () if number is None else self._sets[number][0]

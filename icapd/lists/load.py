@@ -2,64 +2,165 @@
 
 from __future__ import annotations
 
-import array
 import hashlib
-from collections import Counter
+import json
+import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import marisa_trie
-
-from icapd.lists.formats import read_domains
-from icapd.lists.index import ListIndex, key_of
-from icapd.lists.report import MAX_SHOWN, Ignored, ListReport
-from icapd.lists.store import FORMAT, Built, open_built, save_built
+from icapd.errors import ConfigError, ConfigErrors
+from icapd.lists.build import build, file_stamp, report_of
+from icapd.lists.child import BIG, build_in_child
+from icapd.lists.spec import ListSpec, Source, sources_of
+from icapd.lists.store import (
+    FORMAT,
+    MemoryParts,
+    open_built,
+    open_parts,
+    open_stamped,
+    write_stamp,
+    writing,
+)
+from icapd.lists.suffixes import suffix_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from collections.abc import Set as AbstractSet
-    from pathlib import Path
+
+    from icapd.lists.index import ListIndex
+    from icapd.lists.report import ListReport
 
 MIN_KEPT = 256_000  # bytes of list files; less is built sooner than a cache is justified
-_WIDE = 65_535
+SETTLED = 2_000_000_000  # ns after which a file's times tell the next change from the last
 
 
 @dataclass(frozen=True, slots=True)
 class ListSet:
     """All lists of a policy behind one lookup.
 
-    `digest` changes exactly when the names in a list do: not with comments, order or case.
+    `digest` changes exactly when the entries of a list do: not with comments, order or case;
+    `digests` are those of each list. `categories` holds the category of each list, by default its name.
     """
 
     index: ListIndex
     reports: tuple[ListReport, ...]
     digest: str
+    digests: Mapping[str, str]
+    categories: Mapping[str, str]
     files: tuple[Path, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all lists."""
+        return self.index.lists
+
     def lookup(self, host: str) -> tuple[str, ...]:
-        """Return the names of the lists that hold `host` (normal form) or a parent of it."""
+        """Return the lists that hold `host` (normal form) or a parent of it; an address by its networks."""
         return self.index.lookup(host)
 
+    def lookup_url(
+        self, host: str, paths: Sequence[str], query: str | None = None, *, strict: bool = False
+    ) -> tuple[str, ...]:
+        """Return the lists with a URL above, or an expression in, `host` + one of `paths`.
 
-def load_lists(lists: Mapping[str, Sequence[Path]], cache: Path | None = None) -> ListSet:
-    """Read the lists (name to files of domains). `cache` is where built indexes are kept.
+        `paths` are spellings of one path; `strict` (to exempt) asks every one of them, as written.
+        """
+        return self.index.lookup_url(host, paths, query, strict=strict)
 
-    Raises OSError (with `filename`) for a file that cannot be read.
+    def may_hold_url(self, host: str) -> tuple[str, ...]:
+        """Return the lists that could hold a URL of `host`: for CONNECT, where the path is unknown."""
+        return self.index.may_hold_url(host)
+
+    def lookup_address(self, address: str) -> tuple[str, ...]:
+        """Return the lists that hold an address, alone or in a network."""
+        return self.index.lookup_address(address)
+
+    def lookup_hash(self, digest: str) -> tuple[str, ...]:
+        """Return the lists that hold an MD5 or SHA-256 digest (hexadecimal)."""
+        return self.index.lookup_hash(digest)
+
+    def has_hash(self, name: str, digest: str) -> bool:
+        """Tell whether list `name` holds a digest (hexadecimal)."""
+        return name in self.index.lookup_hash(digest)
+
+
+def load_lists(
+    lists: Sequence[ListSpec] | Mapping[str, Sequence[Path]], cache: Path | None = None
+) -> ListSet:
+    """Read the lists. `cache` is where built indexes are kept.
+
+    A mapping is of names to files of domains. An index that is missing and big is built by a
+    process of its own, so a thread that calls this leaves the others running. Raises
+    ConfigErrors: every file that cannot be read or is no list.
     """
-    files = tuple(path for paths in lists.values() for path in paths)
-    total = sum(path.stat().st_size for path in files)
-    if cache is not None and total >= MIN_KEPT:
-        built = open_built(cache, _digest(lists, {path: _file_digest(path) for path in files}))
-        if built is not None:
-            return _list_set(built, files)
-    data = {path: path.read_bytes() for path in files}
-    read = {name: _read_list(name, paths, data) for name, paths in lists.items()}
-    built = build_index({name: names for name, (names, _) in read.items()})
-    built.about["reports"] = [_report_json(report) for _, report in read.values()]
-    if cache is not None and total >= MIN_KEPT:
-        digests = {path: hashlib.sha256(content).hexdigest() for path, content in data.items()}
-        save_built(cache, _digest(lists, digests), built)
-    return _list_set(built, files)
+    specs = _specs(lists)
+    sources = sources_of(specs)
+    try:
+        total = sum(source.path.stat().st_size for source in sources)
+        if cache is None or total < MIN_KEPT:
+            return _list_set(*_in_memory(specs, total), specs)
+        found = open_stamped(cache, stamp_of(specs))
+        if found is None and total >= BIG and build_in_child(specs, cache):
+            found = open_stamped(cache, stamp_of(specs))
+        return _list_set(*(found or ensure_built(specs, cache)), specs)
+    except OSError as error:
+        reason = f"cannot be read: {error.strerror or error}"
+        raise ConfigErrors([ConfigError(error.filename or "lists", 0, reason)]) from error
+
+
+def _specs(lists: Sequence[ListSpec] | Mapping[str, Sequence[Path]]) -> tuple[ListSpec, ...]:
+    if isinstance(lists, tuple | list):
+        return tuple(lists)
+    assert not isinstance(lists, tuple)  # noqa: S101
+    return tuple(
+        ListSpec(name, tuple(Source(path, "domains") for path in paths))
+        for name, paths in dict(lists).items()  # type: ignore[arg-type]
+    )
+
+
+def ensure_built(specs: Sequence[ListSpec], cache: Path) -> tuple[ListIndex, dict[str, Any]]:
+    """Find the index of these files by their contents, or build it; either way stamp it."""
+    stamp = stamp_of(specs)
+    with writing(cache) as writer:
+        if writer is None:  # no place to keep it
+            return _in_memory(specs, 0)
+        digest = _digest(specs, {source: _file_digest(source.path) for source in sources_of(specs)})
+        found = open_built(cache, digest)
+        if found is None:
+            about, read = build(specs, writer.write, writer.folder)
+            digest = _digest(specs, {source: one.sha256 for source, one in read.items()})
+            writer.place(cache, digest, about)
+            found = open_built(cache, digest)
+        if found is None:
+            return _in_memory(specs, 0)
+        if stamp == stamp_of(specs) and _is_settled(specs, writer.folder):
+            write_stamp(cache, stamp, digest)
+        return found
+
+
+def _in_memory(specs: Sequence[ListSpec], total: int) -> tuple[ListIndex, dict[str, Any]]:
+    parts = MemoryParts()
+    if total < MIN_KEPT:
+        about, _ = build(specs, parts.write, None)
+    else:
+        with tempfile.TemporaryDirectory(prefix="icapd-lists-") as scratch:
+            about, _ = build(specs, parts.write, Path(scratch))
+    return open_parts(about, parts), about
+
+
+def stamp_of(specs: Sequence[ListSpec]) -> str:
+    """Return the stamp of the files as they are now, without reading them."""
+    return _digest(specs, {source: file_stamp(source.path.stat()) for source in sources_of(specs)})
+
+
+def _is_settled(specs: Sequence[ListSpec], written: Path) -> bool:
+    """Tell whether a further change of any file would show in its times.
+
+    A file changed within one tick of the file system's clock may keep its times. `written`
+    was written just now, by the same clock.
+    """
+    now = written.stat().st_mtime_ns
+    return all(now - source.path.stat().st_ctime_ns > SETTLED for source in sources_of(specs))
 
 
 def _file_digest(path: Path) -> str:
@@ -67,71 +168,23 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _digest(lists: Mapping[str, Sequence[Path]], digests: Mapping[Path, str]) -> str:
-    """Return what the built index depends on: format, list names and contents, file names shown."""
-    parts = [FORMAT]
-    for name, paths in lists.items():
-        parts += [name, *(f"{path}\0{digests[path]}" for path in paths), ""]
-    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+def _digest(specs: Sequence[ListSpec], digests: Mapping[Source, str]) -> str:
+    """Return what the built index depends on: format, suffixes, lists, and `digests` of the files."""
+    lists = [
+        [spec.name, [[source.kind, str(source.path), digests[source]] for source in spec.sources]]
+        for spec in specs
+    ]
+    return hashlib.sha256(json.dumps([FORMAT, suffix_version(), lists]).encode()).hexdigest()
 
 
-def build_index(lists: Mapping[str, AbstractSet[str]]) -> Built:
-    """Build the index of lists of names in normal form."""
-    digests = hashlib.sha256()
-    bits: dict[str, int] = {}  # key to the lists it is in, one bit each
-    for number, (name, names) in enumerate(lists.items()):
-        one = hashlib.sha256("\n".join((name, *sorted(names))).encode())
-        digests.update(one.digest())
-        for key in map(key_of, names):
-            bits[key] = bits.get(key, 0) | 1 << number
-    order = tuple(lists)
-    masks = {mask: at for at, mask in enumerate(dict.fromkeys(bits.values()))}
-    sets = tuple(tuple(name for at, name in enumerate(order) if mask >> at & 1) for mask in masks)
-    trie = marisa_trie.Trie(bits)
-    groups = array.array("H" if len(sets) <= _WIDE else "I", bytes(0))
-    groups.extend([0] * len(trie))
-    for key, mask in bits.items():
-        groups[trie[key]] = masks[mask]
-    about = {
-        "lists": order,
-        "sets": sets,
-        "size": len(trie),
-        "width": groups.itemsize,
-        "digest": digests.hexdigest(),
-    }
-    return Built(ListIndex(order, trie, groups, sets), about)
-
-
-def _read_list(name: str, paths: Sequence[Path], data: Mapping[Path, bytes]) -> tuple[set[str], ListReport]:
-    names: set[str] = set()
-    reasons: Counter[str] = Counter()
-    examples: list[Ignored] = []
-    for path in paths:
-        for line, domain, reason in read_domains(data[path]):
-            if domain is not None:
-                names.add(domain)
-                continue
-            reasons[reason] += 1
-            if len(examples) < MAX_SHOWN:
-                examples.append(Ignored(str(path), line, reason))
-    counts = tuple(reasons.most_common())
-    return names, ListReport(name, len(names), reasons.total(), counts, tuple(examples))
-
-
-def _report_json(report: ListReport) -> list[object]:
-    examples = [[each.file, each.line, each.reason] for each in report.examples]
-    return [report.name, report.accepted, report.ignored, report.reasons, examples]
-
-
-def _list_set(built: Built, files: tuple[Path, ...]) -> ListSet:
-    reports = tuple(
-        ListReport(
-            name,
-            accepted,
-            ignored,
-            tuple((str(reason), int(count)) for reason, count in reasons),
-            tuple(Ignored(*each) for each in examples),
-        )
-        for name, accepted, ignored, reasons, examples in built.about["reports"]
+def _list_set(index: ListIndex, about: Mapping[str, Any], specs: Sequence[ListSpec]) -> ListSet:
+    digests = dict(zip(index.lists, about["digests"], strict=True))
+    whole = hashlib.sha256(json.dumps([[name, one] for name, one in digests.items()]).encode())
+    return ListSet(
+        index,
+        tuple(map(report_of, about["reports"])),
+        whole.hexdigest(),
+        digests,
+        {spec.name: spec.category or spec.name for spec in specs},
+        tuple(dict.fromkeys(source.path for source in sources_of(specs))),
     )
-    return ListSet(built.index, reports, built.about["digest"], files)

@@ -4,27 +4,42 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-MAX_SHOWN = 20  # lines named for each list; all are counted
+MAX_SHOWN = 5  # lines named for each reason; all are counted
 
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """One line that names no domain. `line` is 1-based."""
+    """Lines of one file ignored for one reason: how many, and the first of them (1-based)."""
+
+    reason: str
+    count: int
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file of a list: its format as it was read, entries taken (repeated ones too), lines ignored."""
 
     file: str
-    line: int
-    reason: str
+    format: str
+    accepted: int
+    ignored: tuple[Ignored, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ListReport:
-    """One list: names accepted (each once), lines ignored, the reasons with their counts.
-
-    `examples` holds the first lines ignored, at most MAX_SHOWN.
-    """
+    """One list: its entries, each once, and its files."""
 
     name: str
-    accepted: int
-    ignored: int
-    reasons: tuple[tuple[str, int], ...]
-    examples: tuple[Ignored, ...]
+    entries: int
+    files: tuple[FileReport, ...]
+
+    @property
+    def accepted(self) -> int:
+        """Entries taken from all files, repeated ones too."""
+        return sum(file.accepted for file in self.files)
+
+    @property
+    def ignored(self) -> int:
+        """Lines ignored in all files."""
+        return sum(each.count for file in self.files for each in file.ignored)

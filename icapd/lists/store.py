@@ -1,36 +1,135 @@
 """Built indexes on disk: one directory for each, named by the digest of what it was made from.
 
-A directory is written aside and renamed into place, so it is there whole or not at all; two
-processes that build the same one do the same work and either result serves. The cache is
-only trusted where nobody else could have written it.
+A directory is written aside, synced and renamed into place, so it is there whole or not at
+all. A stamp tells which directory belongs to a set of files by their size, times and inode,
+so that a start need not read them. The cache is only trusted where nobody else could have
+written it, and each part only if its checksum is right: a damaged trie could crash.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import mmap
 import os
+import re
 import shutil
+import struct
+import sys
 import tempfile
-from dataclasses import dataclass
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import marisa_trie
 
-from icapd.lists.index import GROUPS, NAMES, ListIndex
+from icapd.lists.index import Expressions, ListIndex
+from icapd.lists.tables import DigestTable, RangeTable
 
-FORMAT = "icapd-lists-1"  # goes into the digest: a new layout never meets an old file
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+# Goes into the digest: a new layout, or another machine's, never meets an old file.
+FORMAT = f"icapd-lists-2 {sys.byteorder} {struct.calcsize('P')}"
 MAX_KEPT = 8
+MAX_STAMPS = 64
+ABOUT = "about.json"
+STAMPS = "stamps"
 _OTHERS_WRITE = 0o022
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
-    """An index with what was told about it when it was made (JSON values)."""
+class Parts(Protocol):
+    """The parts of an index, by name."""
 
-    index: ListIndex
-    about: dict[str, Any]
+    def view(self, name: str) -> memoryview:
+        """Return the bytes of a part."""
+        ...
+
+    def trie(self, name: str) -> marisa_trie.Trie:
+        """Return the trie that a part is."""
+        ...
+
+
+class MemoryParts:
+    """Parts of an index too small to be kept."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, bytes] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Take one part."""
+        self.parts[name] = data
+
+    def view(self, name: str) -> memoryview:
+        """Return the bytes of a part."""
+        return memoryview(self.parts[name])
+
+    def trie(self, name: str) -> marisa_trie.Trie:
+        """Return the trie that a part is."""
+        return marisa_trie.Trie().frombytes(self.parts[name])
+
+
+class MappedParts:
+    """Parts in a directory, each checked against its checksum when it is mapped."""
+
+    def __init__(self, folder: Path, checks: Mapping[str, list[int]]) -> None:
+        self._folder = folder
+        self._checks = checks
+
+    def view(self, name: str) -> memoryview:
+        """Map a part. Raises ValueError if it is not what was written."""
+        size, check = self._checks[name]
+        with (self._folder / name).open("rb") as stream:
+            if os.fstat(stream.fileno()).st_size != size:
+                raise ValueError(f"{name} has another size")
+            view = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) if size else b"")
+        if zlib.crc32(view) != check:
+            raise ValueError(f"{name} is damaged")
+        return view
+
+    def trie(self, name: str) -> marisa_trie.Trie:
+        """Map a trie."""
+        self.view(name)  # the check; its mapping shares the pages
+        return marisa_trie.Trie().mmap(str(self._folder / name))
+
+
+def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
+    """Put an index together. Raises ValueError, KeyError, … where parts do not fit each other."""
+    lists = tuple(about["lists"])
+    code = {2: "H", 4: "I"}[about["width"]]
+
+    def numbers(part: str) -> memoryview:
+        return parts.view(f"{part}.numbers").cast(code)
+
+    tries = tuple((parts.trie(f"keys{at}.trie"), numbers(f"keys{at}")) for at in range(about["tries"]))
+    if any(len(trie) != len(row) for trie, row in tries):
+        raise ValueError("a trie has lost its numbers")
+    masks = [int(mask, 16) for mask in about["sets"]]
+    low = (1 << len(lists)) - 1
+    sets = tuple(
+        (_names(lists, mask & low & ~(mask >> len(lists))), frozenset(_names(lists, mask >> len(lists))))
+        for mask in masks
+    )
+    return ListIndex(
+        lists,
+        sets,
+        tries,
+        (
+            RangeTable(parts.view("ranges4"), numbers("ranges4"), 4),
+            RangeTable(parts.view("ranges6"), numbers("ranges6"), 16),
+        ),
+        {
+            width: DigestTable(parts.view(f"digests{width}"), numbers(f"digests{width}"), width)
+            for width in (16, 32)
+        },
+        Expressions([(pattern, _names(lists, int(mask, 16))) for pattern, mask in about["expressions"]]),
+    )
+
+
+def _names(lists: tuple[str, ...], mask: int) -> tuple[str, ...]:
+    return tuple(name for at, name in enumerate(lists) if mask >> at & 1)
 
 
 def default_cache() -> Path | None:
@@ -42,50 +141,113 @@ def default_cache() -> Path | None:
     return Path(home) / "icapd" / "lists" if os.path.isabs(home) else None  # noqa: PTH117
 
 
-def open_built(cache: Path, digest: str) -> Built | None:
+def open_built(cache: Path, digest: str) -> tuple[ListIndex, dict[str, Any]] | None:
     """Map the index of `digest`, or return None if it is not there, not whole or not ours."""
     folder = cache / digest
     try:
         if not _is_ours(cache) or not _is_ours(folder):
             return None
-        about = json.loads((folder / "about.json").read_bytes())
-        trie = marisa_trie.Trie().mmap(str(folder / NAMES))
-        with (folder / GROUPS).open("rb") as stream:
-            mapped = memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
-        groups = mapped.cast("H" if about["width"] == 2 else "I")  # noqa: PLR2004
+        head, _, body = (folder / ABOUT).read_bytes().partition(b"\n")
+        about = json.loads(body)
+        if int(head, 16) != zlib.crc32(body) or about["digest_of_sources"] != digest:
+            return None
+        index = open_parts(about, MappedParts(folder, about["parts"]))
         os.utime(folder)  # so that what is in use is not pruned
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return None
-    if len(groups) != len(trie) or len(trie) != about["size"]:
-        return None
-    sets = tuple(map(tuple, about["sets"]))
-    return Built(ListIndex(tuple(about["lists"]), trie, groups, sets), about)
+    return index, about
 
 
-def save_built(cache: Path, digest: str, built: Built) -> None:
-    """Write an index aside and move it into place. A cache that cannot be written is no error."""
+def open_stamped(cache: Path, stamp: str) -> tuple[ListIndex, dict[str, Any]] | None:
+    """Map the index that a stamp leads to."""
     try:
-        cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_ours(cache):
-            return
-        aside = Path(tempfile.mkdtemp(prefix=".new-", dir=cache))
-        try:
-            built.index.save(aside)
-            (aside / "about.json").write_text(json.dumps(built.about), "utf-8")
-            aside.rename(cache / digest)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        _prune(cache)
-    except OSError:
-        return
+        if not _is_ours(cache) or not _is_ours(cache / STAMPS):
+            return None
+        digest = (cache / STAMPS / stamp).read_text("ascii")
+    except (OSError, ValueError):
+        return None
+    return open_built(cache, digest) if _DIGEST.fullmatch(digest) else None
 
 
-def _prune(cache: Path) -> None:
-    """Keep the indexes used last. One that is mapped stays readable after it is unlinked."""
-    folders = [entry for entry in os.scandir(cache) if entry.is_dir(follow_symlinks=False)]
-    folders.sort(key=lambda entry: entry.stat().st_mtime, reverse=True)
-    for entry in folders[MAX_KEPT:]:
-        shutil.rmtree(entry.path, ignore_errors=True)
+def write_stamp(cache: Path, stamp: str, digest: str) -> None:
+    """Remember which index belongs to the files of `stamp`."""
+    with contextlib.suppress(OSError):
+        folder = cache / STAMPS
+        folder.mkdir(mode=0o700, exist_ok=True)
+        aside = folder / f".{stamp}.{os.getpid()}"
+        _write(aside, digest.encode())
+        aside.rename(folder / stamp)
+        _prune(folder, MAX_STAMPS)
+
+
+class Writer:
+    """One index being written aside in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._checks: dict[str, list[int]] = {}
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write one part and sync it."""
+        _write(self.folder / name, data)
+        self._checks[name] = [len(data), zlib.crc32(data)]
+
+    def place(self, cache: Path, digest: str, about: Mapping[str, Any]) -> None:
+        """Move the whole into its place; one that is there and sound stays, a damaged one goes."""
+        body = json.dumps({**about, "parts": self._checks, "digest_of_sources": digest}).encode()
+        _write(self.folder / ABOUT, b"%08x\n%s" % (zlib.crc32(body), body))
+        _sync(self.folder)
+        if open_built(cache, digest) is None:
+            with contextlib.suppress(OSError):
+                (cache / digest).rename(self.folder.with_name(f"{self.folder.name}.old"))
+            with contextlib.suppress(OSError):  # another process was sooner
+                self.folder.rename(cache / digest)
+            shutil.rmtree(self.folder.with_name(f"{self.folder.name}.old"), ignore_errors=True)
+        _sync(cache)
+        _prune(cache, MAX_KEPT)
+
+
+@contextlib.contextmanager
+def writing(cache: Path) -> Iterator[Writer | None]:
+    """Give a writer, one process at a time; None where the cache cannot be written or is not ours."""
+    with contextlib.ExitStack() as stack:
+        writer = None
+        with contextlib.suppress(OSError):
+            cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if _is_ours(cache):
+                lock = stack.enter_context((cache / ".lock").open("ab"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                for left in cache.glob(".new-*"):  # by one that was killed: nobody else is here now
+                    shutil.rmtree(left, ignore_errors=True)
+                writer = Writer(Path(tempfile.mkdtemp(prefix=".new-", dir=cache)))
+                stack.callback(shutil.rmtree, writer.folder, ignore_errors=True)
+        yield writer
+
+
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _prune(folder: Path, kept: int) -> None:
+    """Keep what was used last. An index that is mapped stays readable after it is unlinked."""
+    entries = [entry for entry in os.scandir(folder) if _DIGEST.fullmatch(entry.name)]
+    entries.sort(key=lambda entry: entry.stat(follow_symlinks=False).st_mtime, reverse=True)
+    for entry in entries[kept:]:
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path, ignore_errors=True)
+        else:
+            Path(entry.path).unlink(missing_ok=True)
 
 
 def _is_ours(path: Path) -> bool:

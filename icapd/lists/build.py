@@ -1,0 +1,144 @@
+"""Every source of every list, read once, into one index."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from icapd.errors import ConfigError, ConfigErrors
+from icapd.lists.collect import Collector
+from icapd.lists.entry import IGNORED
+from icapd.lists.formats import read_source
+from icapd.lists.report import MAX_SHOWN, FileReport, Ignored, ListReport
+from icapd.lists.spec import sources_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+    from typing import BinaryIO
+
+    from icapd.lists.spec import ListSpec, Source
+
+PER_TRIE = 32 << 20  # bytes of list files for each trie: some 1.5 M names
+MAX_TRIES = 64
+MAX_FILE = 4 << 30  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A source that was read: what it gave, the digest of its bytes, and its stamp if it did not change."""
+
+    report: FileReport
+    sha256: str
+    stamp: str | None
+
+
+class _Hashing:
+    """A stream that digests what is read from it."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.digest = hashlib.sha256()
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._stream.read(size)
+        self.digest.update(data)
+        return data
+
+
+def file_stamp(status: os.stat_result) -> str:
+    """Return what changes when a file does: device, inode, size and times (ctime cannot be set back)."""
+    fields = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return " ".join(map(str, fields))
+
+
+def build(
+    specs: Sequence[ListSpec], write: Callable[[str, bytes], None], scratch: Path | None
+) -> tuple[dict[str, Any], dict[Source, Read]]:
+    """Read all sources and write the parts of their index; return what opens it, and what was read.
+
+    Raises ConfigErrors for every file that cannot be read or is no list, with its place.
+    """
+    sources = sources_of(specs)
+    total = sum(source.path.stat().st_size for source in sources)
+    tries = 1
+    while scratch is not None and tries < MAX_TRIES and total > tries * PER_TRIE:
+        tries *= 2
+    collector = Collector(len(specs), tries, scratch)
+    read: dict[Source, Read] = {}
+    errors: list[ConfigError] = []
+    for source in sources:
+        mask = sum(1 << at for at, spec in enumerate(specs) if source in spec.sources)
+        try:
+            read[source] = _read(source, lambda kind, value, mask=mask: collector.add(kind, value, mask))
+        except ConfigError as error:
+            errors.append(error)
+        except OSError as error:
+            errors.append(ConfigError(source.path, 0, f"cannot be read: {error.strerror or error}"))
+    if errors:
+        raise ConfigErrors(errors)
+    about = collector.finish(write)
+    reports = [
+        ListReport(spec.name, entries, tuple(read[source].report for source in spec.sources))
+        for spec, entries in zip(specs, collector.entries, strict=True)
+    ]
+    about["lists"] = [spec.name for spec in specs]
+    about["reports"] = [asdict(report) for report in reports]
+    return about, read
+
+
+def _read(source: Source, add: Callable[[str, str], None]) -> Read:
+    """Read one file. Raises ConfigError where it holds no entry but has lines: it is no list."""
+    with source.path.open("rb", buffering=1 << 20) as stream:
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ConfigError(source.path, 0, "is not a regular file")
+        if status.st_size > MAX_FILE:
+            raise ConfigError(source.path, 0, f"is larger than {MAX_FILE >> 30} GiB")
+        hashing = _Hashing(stream)
+        name, items = read_source(hashing, source.kind, source.path)
+        accepted = 0
+        counts: Counter[str] = Counter()
+        lines: dict[str, list[int]] = {}
+        for line, kind, value in items:
+            if kind != IGNORED:
+                accepted += 1
+                add(kind, value)
+                continue
+            counts[value] += 1
+            shown = lines.setdefault(value, [])
+            if len(shown) < MAX_SHOWN:
+                shown.append(line)
+        stamp = file_stamp(status)
+        unchanged = stamp == file_stamp(os.fstat(stream.fileno()))
+    ignored = tuple(Ignored(why, count, tuple(lines[why])) for why, count in counts.most_common())
+    if ignored and not accepted:
+        first = ignored[0]
+        message = f"holds no entry: {counts.total():,} lines, the most of them ignored as {first.reason!r}"
+        raise ConfigError(source.path, first.lines[0], message)
+    report = FileReport(str(source.path), name, accepted, ignored)
+    return Read(report, hashing.digest.hexdigest(), stamp if unchanged else None)
+
+
+def report_of(value: Mapping[str, Any]) -> ListReport:
+    """Return a report from its JSON value."""
+    return ListReport(
+        str(value["name"]),
+        int(value["entries"]),
+        tuple(
+            FileReport(
+                str(file["file"]),
+                str(file["format"]),
+                int(file["accepted"]),
+                tuple(
+                    Ignored(str(one["reason"]), int(one["count"]), tuple(map(int, one["lines"])))
+                    for one in file["ignored"]
+                ),
+            )
+            for file in value["files"]
+        ),
+    )
