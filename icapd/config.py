@@ -6,134 +6,57 @@ descriptions are what `icapd check` prints beside each value (render_config).
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
 from icapd.errors import ConfigError, ConfigErrors
+from icapd.facts import UserHeaders, user_headers
+from icapd.options import (
+    Acl,
+    FieldName,
+    File,
+    GroupName,
+    IcapUrl,
+    LdapServer,
+    Listen,
+    ListenAddress,
+    Network,
+    Origin,
+    Seconds,
+    Server,
+    SquidAddress,
+    SquidPath,
+    not_empty,
+    standard_output,
+)
+from icapd.options import Options as _Options
 from icapd.source import read_document, validate
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pydantic.fields import FieldInfo
 
     from icapd.source import Document
 
+__all__ = [
+    "Config",
+    "LdapSettings",
+    "Limits",
+    "Listen",
+    "SquidPort",
+    "SquidSettings",
+    "load_config",
+    "render_config",
+]
+
 _Model = TypeVar("_Model", bound=BaseModel)
-_Item = TypeVar("_Item")
-
-_LISTEN = re.compile(r"(icaps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
-_ICAP_URL = re.compile(r"icaps?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
-_SQUID_ADDRESS = re.compile(r"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})")
-_DEFAULT_PORTS = {"icap": 1344, "icaps": 11344}  # Squid's defaults for the two schemes
-_MAX_PORT = 65535
+_IN_BRACES = re.compile(r"\{([^}]*)\}")
 _ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  (how Squid beside us reaches it)
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """One address icapd listens on; `host` without brackets, `port` 0 for any free one, `text` as given."""
-
-    scheme: Literal["icap", "icaps"]
-    host: str
-    port: int
-    text: str
-
-
-def _listen(value: object) -> Listen:
-    if isinstance(value, Listen):
-        return value
-    match = _LISTEN.fullmatch(str(value))
-    if match is None or int(match[3] or 0) > _MAX_PORT:
-        msg = "not icap://HOST[:PORT] or icaps://HOST[:PORT], PORT at most 65535"
-        raise ValueError(msg)
-    scheme: Literal["icap", "icaps"] = "icaps" if match[1] == "icaps" else "icap"
-    port = int(match[3]) if match[3] else _DEFAULT_PORTS[scheme]
-    return Listen(scheme, match[2].strip("[]"), port, str(value))
-
-
-def _network(value: object) -> str:
-    try:
-        return str(ipaddress.ip_network(str(value)))
-    except ValueError as error:
-        msg = f"not an address or network such as 10.0.0.0/8 ({error})"
-        raise ValueError(msg) from None
-
-
-def _icap_url(text: str) -> str:
-    if _ICAP_URL.fullmatch(text) is None:
-        msg = "not icap://HOST[:PORT], without a path"
-        raise ValueError(msg)
-    return text
-
-
-def _squid_address(text: str) -> str:
-    match = _SQUID_ADDRESS.fullmatch(text)
-    if match is None or not 0 < int(match[1]) <= _MAX_PORT:
-        msg = "not PORT or ADDRESS:PORT"
-        raise ValueError(msg)
-    return text
-
-
-def _origin(text: str) -> str:
-    host, _, port = text.rpartition(":")
-    try:
-        ipaddress.ip_network(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
-    except ValueError:
-        host = ""
-    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= _MAX_PORT:
-        msg = "not ADDRESS:PORT or NETWORK:PORT, such as 127.0.0.1:8080 or [::1]:8080"
-        raise ValueError(msg)
-    return text
-
-
-def _one_word(text: str) -> str:
-    """Refuse what would begin something else in squid.conf, where these values go."""
-    if re.search(r"[\s\"'#\\\x00-\x1f]", text):
-        msg = "may hold no space, quote, backslash, # or control character"
-        raise ValueError(msg)
-    return text
-
-
-def _not_empty(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
-    if not items:
-        msg = "must not be empty"
-        raise ValueError(msg)
-    return items
-
-
-def _standard_output(value: object) -> object:
-    return None if value == "-" else value
-
-
-def _file(path: Path) -> Path:
-    if path == Path() or re.search(r"[\x00-\x1f]", str(path)):
-        msg = "not a file name"
-        raise ValueError(msg)
-    return path
-
-
-def _one_word_path(path: Path) -> Path:
-    _one_word(str(path))
-    return path
-
-
-Network = Annotated[str, PlainValidator(_network)]
-File = Annotated[Path, AfterValidator(_file)]
-SquidPath = Annotated[Path, AfterValidator(_file), AfterValidator(_one_word_path)]
-Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
-
-
-class _Options(BaseModel):
-    """A group of options: unknown names are errors, values never change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Tls(_Options):
@@ -174,8 +97,15 @@ class Limits(_Options):
 class SquidPort(_Options):
     """One http_port of Squid."""
 
-    address: Annotated[str, AfterValidator(_squid_address)] = Field(description="PORT or ADDRESS:PORT")
+    address: SquidAddress = Field(description="PORT or ADDRESS:PORT")
     bump: bool = Field(default=False, description="decrypt HTTPS on this port (ssl-bump)")
+
+
+class SquidGroup(_Options):
+    """A group that Squid's own helpers know: Squid is asked about it, and tells icapd in a header."""
+
+    name: GroupName = Field(description="what the policy calls it")
+    acl: Acl = Field(description="type and arguments of the ACL that holds for its members")
 
 
 class SquidSettings(_Options):
@@ -184,14 +114,14 @@ class SquidSettings(_Options):
     version: Annotated[str, Field(pattern=r"^\d+(\.\d+)*$")] = Field(
         default="5.7", description="the oldest Squid to write for"
     )
-    icap: Annotated[str, AfterValidator(_icap_url)] = Field(
+    icap: IcapUrl = Field(
         default="icap://127.0.0.1:1344",
         description="where Squid finds icapd; unless given, the first icap:// of listen",
     )
     icap_ca: SquidPath | None = Field(
         default=None, description="PEM; CA of icapd's certificate, for an icaps:// unknown to the system"
     )
-    ports: Annotated[tuple[SquidPort, ...], AfterValidator(_not_empty)] = Field(
+    ports: Annotated[tuple[SquidPort, ...], AfterValidator(not_empty)] = Field(
         default=(SquidPort(address="3128", bump=True),), description="where Squid listens for its clients"
     )
     clients: tuple[Network, ...] = Field(
@@ -214,20 +144,72 @@ class SquidSettings(_Options):
     origin_ca: SquidPath | None = Field(
         default=None, description="PEM; further CAs that origins may be signed by"
     )
-    allow_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
+    allow_origins: tuple[Origin, ...] = Field(
         default=(), description="ADDRESS:PORT to reach although on loopback, link-local or an unusual port"
     )
+    groups: tuple[SquidGroup, ...] = Field(default=(), description="groups that Squid's own helpers tell of")
+
+
+class LdapSettings(_Options):
+    """The directory that knows the groups of users no header tells the groups of (icapd[ldap])."""
+
+    url: LdapServer = Field(description="ldap://HOST[:PORT] or ldaps://HOST[:PORT]")
+    start_tls: bool = Field(default=False, description="begin TLS on an ldap:// connection (StartTLS)")
+    ca: File | None = Field(default=None, description="PEM; CA of the server; unless given, the system's")
+    bind_dn: str | None = Field(default=None, description="who asks; unless given, nobody (anonymous)")
+    password_file: File | None = Field(
+        default=None, description="file with the password of bind_dn, of mode 0600"
+    )
+    user_base: str = Field(description="DN below which users are")
+    user_filter: str = Field(
+        default="(sAMAccountName={user})",
+        description="finds a user: {user} is the name without realm, {login} as it was sent",
+    )
+    group_base: str | None = Field(
+        default=None, description="DN below which groups are; unless given, user_base"
+    )
+    group_filter: str = Field(
+        default="(member={dn})", description="finds the user's groups: {dn} is the user's, {user}, {login}"
+    )
+    nested: bool = Field(
+        default=False, description="also groups of groups (Active Directory; replaces group_filter)"
+    )
+    timeout: Seconds = Field(default=5.0, description="s for the server to answer")
+    ttl: Seconds = Field(default=300.0, description="s for which a user's groups are remembered")
+    negative_ttl: Seconds = Field(default=60.0, description="s for which it is remembered that there is none")
+    stale: float = Field(
+        default=3600.0, ge=0, le=604_800, description="s past ttl for which they serve while it is down"
+    )
+    cache: int = Field(default=20_000, ge=1, le=10_000_000, description="users remembered at most")
+    on_error: Literal["unknown", "deny"] = Field(
+        default="unknown",
+        description="without an answer: unknown (rules on groups decide against the user), or deny all",
+    )
+
+
+class UserSettings(_Options):
+    """Who users are and which groups they are in."""
+
+    header: FieldName = Field(default="X-Client-Username", description="ICAP header with the user's name")
+    encoding: Literal["auto", "raw", "base64"] = Field(
+        default="auto", description="of names in ICAP headers; auto is base64 from Squids with our fragment"
+    )
+    realms: tuple[str, ...] = Field(
+        default=(), description="realms and domains whose users go by their bare names; empty is all"
+    )
+    file: File | None = Field(default=None, description="users and their groups")
+    ldap: LdapSettings | None = Field(default=None, description="directory that knows the groups")
 
 
 class Options(_Options):
     """The whole of icapd.yaml."""
 
-    listen: Annotated[tuple[Annotated[Listen, PlainValidator(_listen)], ...], AfterValidator(_not_empty)] = (
-        Field(description="addresses to answer ICAP on")
+    listen: Annotated[tuple[ListenAddress, ...], AfterValidator(not_empty)] = Field(
+        description="addresses to answer ICAP on"
     )
     policy: File = Field(description="the rules")
     page: File | None = Field(default=None, description="block page template; unless given, the built-in one")
-    decisions: Annotated[File | None, BeforeValidator(_standard_output)] = Field(
+    decisions: Annotated[File | None, BeforeValidator(standard_output)] = Field(
         default=None, description="file for one line per decision; - is standard output"
     )
     control: File | None = Field(default=None, description="Unix socket for `icapd reload`")
@@ -236,12 +218,19 @@ class Options(_Options):
     service: ServiceOptions = ServiceOptions()
     limits: Limits = Limits()
     squid: SquidSettings = SquidSettings()
+    users: UserSettings = UserSettings()
 
 
 class Config(Options):
     """A loaded icapd.yaml; `file` is where it was read. All paths can be opened from any directory."""
 
     file: Path
+
+    @property
+    def user_headers(self) -> UserHeaders:
+        """How clients name users: what icapd.facts needs to know of this file."""
+        names = (group.name for group in self.squid.groups)
+        return user_headers(self.users.header, self.users.encoding, names)
 
 
 def load_config(path: Path) -> Config:
@@ -272,7 +261,31 @@ def _contradictions(document: Document, options: Options) -> list[ConfigError]:
                 ConfigError(document.file, line, f"{listen.text} is the same address as {seen[key]}")
             )
         seen[key] = listen.text
-    return errors
+    groups: set[str] = set()
+    for i, group in enumerate(options.squid.groups):
+        if group.name.casefold() in groups:
+            errors.append(document.error(("squid", "groups", i), f"the group {group.name} is here twice"))
+        groups.add(group.name.casefold())
+    return errors + list(_ldap_contradictions(document, options.users.ldap))
+
+
+def _ldap_contradictions(document: Document, ldap: LdapSettings | None) -> Iterator[ConfigError]:
+    if ldap is None:
+        return
+    place = ("users", "ldap")
+    if (ldap.bind_dn is None) is not (ldap.password_file is None):
+        yield document.error(place, "bind_dn and password_file need each other")
+    if ldap.start_tls and ldap.url.scheme == "ldaps":
+        yield document.error((*place, "start_tls"), "ldaps:// has TLS already; start_tls is for ldap://")
+    if ldap.ca is not None and not ldap.start_tls and ldap.url.scheme == "ldap":
+        yield document.error((*place, "ca"), "without start_tls there is no TLS on ldap://")
+    if ldap.nested and "group_filter" in ldap.model_fields_set:
+        yield document.error((*place, "nested"), "nested has a group_filter of its own")
+    for name, known in (("user_filter", {"user", "login"}), ("group_filter", {"dn", "user", "login"})):
+        found = set(_IN_BRACES.findall(getattr(ldap, name)))
+        if not found or found - known:
+            wanted = " or ".join(f"{{{each}}}" for each in sorted(known))
+            yield document.error((*place, name), f"needs {wanted}, and nothing else in braces")
 
 
 def _reachable(listen: Listen) -> str:
@@ -320,7 +333,7 @@ def _flow(value: object) -> str:
             return "true" if value else "false"
         case int() | float():
             return f"{value:g}" if isinstance(value, float) else str(value)
-        case Listen():
+        case Listen() | Server():
             return json.dumps(value.text, ensure_ascii=False)
         case BaseModel():
             return "{" + ", ".join(f"{name}: {_flow(item)}" for name, item in value) + "}"

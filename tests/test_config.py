@@ -4,6 +4,7 @@ import pytest
 
 from icapd.config import Config, Listen, load_config, render_config
 from icapd.errors import ConfigErrors
+from icapd.facts import USUAL, group_header
 
 SMALLEST = 'listen: ["icap://127.0.0.1:1344"]\npolicy: policy.yaml\n'
 
@@ -153,3 +154,89 @@ def test_what_check_prints_loads_to_the_same_configuration(tmp_path: Path) -> No
 def test_every_option_has_a_description(tmp_path: Path) -> None:
     for line in render_config(load(tmp_path, SMALLEST)).splitlines():
         assert "  # " in line or line.endswith(":") or line.startswith("# "), line
+
+
+# -- users and groups --------------------------------------------------------------------------------
+
+LDAP = "url: ldaps://dc1.corp.test, user_base: 'DC=corp,DC=test'"
+
+
+def ldap(more: str = "") -> str:
+    return SMALLEST + f"users: {{ldap: {{{LDAP}{more}}}}}\n"
+
+
+def test_users_by_default_come_from_headers_alone(tmp_path: Path) -> None:
+    config = load(tmp_path, SMALLEST)
+    assert config.user_headers == USUAL
+    assert (config.users.file, config.users.ldap) == (None, None)
+
+
+def test_users_of_a_file_and_of_a_directory(tmp_path: Path) -> None:
+    config = load(tmp_path, ldap(", bind_dn: 'CN=icapd', password_file: secret, ca: ca.pem"))
+    settings = config.users.ldap
+    assert settings is not None
+    assert (settings.url.scheme, settings.url.host, settings.url.port) == ("ldaps", "dc1.corp.test", 636)
+    assert (settings.password_file, settings.ca) == (tmp_path / "secret", tmp_path / "ca.pem")
+    assert load(tmp_path, render_config(config)) == config
+
+
+def test_headers_of_users_and_of_squids_groups(tmp_path: Path) -> None:
+    text = SMALLEST + (
+        "users: {header: X-User, encoding: raw}\n"
+        "squid: {groups: [{name: Staff, acl: external ldap_group Staff}]}\n"
+    )
+    names = load(tmp_path, text).user_headers
+    assert (names.name, names.encoding) == (b"x-user", "raw")
+    assert names.groups == ((group_header("Staff").lower().encode(), "Staff"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (ldap(", bind_dn: cn=a"), "3: bind_dn and password_file need each other"),
+        (ldap(", password_file: a"), "3: bind_dn and password_file need each other"),
+        (ldap(", start_tls: yes"), "3: ldaps:// has TLS already; start_tls is for ldap://"),
+        (
+            ldap(", ca: c").replace("ldaps:", "ldap:"),
+            "3: without start_tls there is no TLS on ldap://",
+        ),
+        (ldap(", nested: yes, group_filter: '(member={dn})'"), "3: nested has a group_filter of its own"),
+        (ldap(", user_filter: '(uid=alice)'"), "3: needs {login} or {user}, and nothing else in braces"),
+        (ldap(", user_filter: '(uid={dn})'"), "3: needs {login} or {user}, and nothing else in braces"),
+        (
+            ldap(", group_filter: '(a={dn})(b={realm})'"),
+            "3: needs {dn} or {login} or {user}, and nothing else in braces",
+        ),
+        (
+            ldap().replace("dc1.corp.test", "a/b"),
+            "3: users.ldap.url: not ldap://HOST[:PORT] or ldaps://HOST[:PORT]",
+        ),
+        (SMALLEST + "users: {header: 'X User'}", "3: users.header: not a header's name"),
+        (
+            SMALLEST
+            + "squid:\n  groups:\n  - {name: a, acl: src 10.0.0.1}\n  - {name: A, acl: src 10.0.0.2}",
+            "6: the group A is here twice",
+        ),
+        (
+            SMALLEST + 'squid: {groups: [{name: "a\\nb", acl: src ::1}]}',
+            "3: squid.groups.0.name: not a group's name",
+        ),
+    ],
+)
+def test_faults_of_users_and_groups(tmp_path: Path, text: str, fault: str) -> None:
+    assert faults(tmp_path, text) == [fault]
+
+
+@pytest.mark.parametrize(
+    "acl",
+    ["external", "", "src  ::1", "src 'a b'", '"/etc/passwd"', "src a#b", "Src ::1", 'src "a"', 'src "/a b"',
+     '"src ::1\\nhttp_access allow all"', "src /a\\b"],
+)  # fmt: skip
+def test_an_acl_is_one_line_of_words(tmp_path: Path, acl: str) -> None:
+    text = acl if acl.startswith('"src') else "'" + acl.replace("'", "''") + "'"
+    assert len(faults(tmp_path, SMALLEST + f"squid: {{groups: [{{name: a, acl: {text}}}]}}\n")) == 1
+
+
+def test_an_argument_of_an_acl_may_be_a_file(tmp_path: Path) -> None:
+    text = SMALLEST + "squid: {groups: [{name: a, acl: 'external groups \"/etc/squid/staff\"'}]}\n"
+    assert load(tmp_path, text).squid.groups[0].acl == 'external groups "/etc/squid/staff"'

@@ -19,6 +19,7 @@ def received(
     request: bytes | None,
     response: bytes | None,
     names: UserHeaders = USUAL,
+    /,
     **headers: str,
 ) -> Transaction:
     fields = {name.replace("_", "-").encode(): value.encode("latin-1") for name, value in headers.items()}

@@ -19,6 +19,7 @@ WITHOUT_MIRROR = {
     "icapd/cli/options.py": "every command's tests use it",
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
+    "icapd/options.py": "what each kind of value refuses, in tests/test_config.py",
     "icapd/server/interfaces.py": "types only",
     "icapd/transaction.py": "fields only",
 }

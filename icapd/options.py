@@ -1,0 +1,175 @@
+"""Kinds of values in icapd.yaml: each refuses what is none, in a line that says what would be one."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+
+_Item = TypeVar("_Item")
+
+_LISTEN = re.compile(r"(icaps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
+_ICAP_URL = re.compile(r"icaps?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+_SQUID_ADDRESS = re.compile(r"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})")
+_DEFAULT_PORTS = {"icap": 1344, "icaps": 11344}  # Squid's defaults for the two schemes
+_MAX_PORT = 65535
+_LDAP_URL = re.compile(r"(ldaps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
+_LDAP_PORTS = {"ldap": 389, "ldaps": 636}
+_FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110 §5.1
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One address icapd listens on; `host` without brackets, `port` 0 for any free one, `text` as given."""
+
+    scheme: Literal["icap", "icaps"]
+    host: str
+    port: int
+    text: str
+
+
+def _listen(value: object) -> Listen:
+    if isinstance(value, Listen):
+        return value
+    match = _LISTEN.fullmatch(str(value))
+    if match is None or int(match[3] or 0) > _MAX_PORT:
+        msg = "not icap://HOST[:PORT] or icaps://HOST[:PORT], PORT at most 65535"
+        raise ValueError(msg)
+    scheme: Literal["icap", "icaps"] = "icaps" if match[1] == "icaps" else "icap"
+    port = int(match[3]) if match[3] else _DEFAULT_PORTS[scheme]
+    return Listen(scheme, match[2].strip("[]"), port, str(value))
+
+
+def _network(value: object) -> str:
+    try:
+        return str(ipaddress.ip_network(str(value)))
+    except ValueError as error:
+        msg = f"not an address or network such as 10.0.0.0/8 ({error})"
+        raise ValueError(msg) from None
+
+
+def _icap_url(text: str) -> str:
+    if _ICAP_URL.fullmatch(text) is None:
+        msg = "not icap://HOST[:PORT], without a path"
+        raise ValueError(msg)
+    return text
+
+
+def _squid_address(text: str) -> str:
+    match = _SQUID_ADDRESS.fullmatch(text)
+    if match is None or not 0 < int(match[1]) <= _MAX_PORT:
+        msg = "not PORT or ADDRESS:PORT"
+        raise ValueError(msg)
+    return text
+
+
+def _origin(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    try:
+        ipaddress.ip_network(host[1:-1] if host.startswith("[") and host.endswith("]") else host)
+    except ValueError:
+        host = ""
+    if not host or not re.fullmatch(r"[0-9]{1,5}", port) or not 0 < int(port) <= _MAX_PORT:
+        msg = "not ADDRESS:PORT or NETWORK:PORT, such as 127.0.0.1:8080 or [::1]:8080"
+        raise ValueError(msg)
+    return text
+
+
+def _one_word(text: str) -> str:
+    """Refuse what would begin something else in squid.conf, where these values go."""
+    if re.search(r"[\s\"'#\\\x00-\x1f]", text):
+        msg = "may hold no space, quote, backslash, # or control character"
+        raise ValueError(msg)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """Where a directory answers; `host` without brackets, `text` as given."""
+
+    scheme: Literal["ldap", "ldaps"]
+    host: str
+    port: int
+    text: str
+
+
+def _server(value: object) -> Server:
+    if isinstance(value, Server):
+        return value
+    match = _LDAP_URL.fullmatch(str(value))
+    if match is None or not 0 < int(match[3] or 1) <= _MAX_PORT:
+        raise ValueError("not ldap://HOST[:PORT] or ldaps://HOST[:PORT]")
+    scheme: Literal["ldap", "ldaps"] = "ldaps" if match[1] == "ldaps" else "ldap"
+    port = int(match[3]) if match[3] else _LDAP_PORTS[scheme]
+    return Server(scheme, match[2].strip("[]"), port, str(value))
+
+
+def _field_name(text: str) -> str:
+    if _FIELD_NAME.fullmatch(text) is None:
+        raise ValueError("not a header's name")
+    return text
+
+
+def _group_name(text: str) -> str:
+    if not text.strip() or not text.isprintable():
+        raise ValueError("not a group's name")
+    return text
+
+
+def _acl(text: str) -> str:
+    """Take the type and arguments of one ACL of squid.conf; an argument in double quotes is a file's name."""
+    kind, *arguments = text.split(" ")
+    if re.fullmatch(r"[a-z_]+(::[a-z_]+)?", kind) is None or not all(arguments) or not arguments:
+        raise ValueError("not the type and arguments of an ACL, such as `external ldap_group Staff`")
+    for argument in arguments:
+        _one_word(argument[1:-1] if re.fullmatch(r'"/[^"]*"', argument) else argument)
+    return text
+
+
+def not_empty(items: tuple[_Item, ...]) -> tuple[_Item, ...]:
+    """Refuse a list of nothing."""
+    if not items:
+        msg = "must not be empty"
+        raise ValueError(msg)
+    return items
+
+
+def standard_output(value: object) -> object:
+    """Take - for None, which stands for it."""
+    return None if value == "-" else value
+
+
+def _file(path: Path) -> Path:
+    if path == Path() or re.search(r"[\x00-\x1f]", str(path)):
+        msg = "not a file name"
+        raise ValueError(msg)
+    return path
+
+
+def _one_word_path(path: Path) -> Path:
+    _one_word(str(path))
+    return path
+
+
+ListenAddress = Annotated[Listen, PlainValidator(_listen)]
+LdapServer = Annotated[Server, PlainValidator(_server)]
+Network = Annotated[str, PlainValidator(_network)]
+IcapUrl = Annotated[str, AfterValidator(_icap_url)]
+SquidAddress = Annotated[str, AfterValidator(_squid_address)]
+Origin = Annotated[str, AfterValidator(_origin)]
+FieldName = Annotated[str, AfterValidator(_field_name)]
+GroupName = Annotated[str, AfterValidator(_group_name)]
+Acl = Annotated[str, AfterValidator(_acl)]
+File = Annotated[Path, AfterValidator(_file)]
+SquidPath = Annotated[Path, AfterValidator(_file), AfterValidator(_one_word_path)]
+Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
+
+
+class Options(BaseModel):
+    """Some options together: unknown names are errors, values never change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
