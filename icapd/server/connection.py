@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from icapd.server.interfaces import TcpTransport, TlsTransport, Transport
+    from icapd.server.reading import Reading
 
 _VIA = b"Via: ICAP/1.0 icapd\r\n"  # RFC 3507 §4.4.2: an adapted message names us
 _PREVIEW_TICKS = 4  # a preview that pauses (an event stream's) is answered from its heads after two seconds
@@ -68,6 +69,7 @@ class IcapProtocol(Protocol):
         self._lingering = False
         self._paused = False
         self._peer_done = False
+        self._reading: Reading | None = None  # plain TCP is read by the site's hub
 
     # -- Twisted's side --------------------------------------------------------------------------
 
@@ -78,7 +80,10 @@ class IcapProtocol(Protocol):
             self.sender = TlsSender(cast("TlsTransport", transport), self._drained)
             self._partial = True  # a handshake has no more time than a head
         else:
-            self.sender = DirectSender(cast("TcpTransport", transport), self._drained)
+            plain = cast("TcpTransport", transport)
+            self.sender = DirectSender(plain, self._drained)
+            if self.site.hub is not None:
+                self._reading = self.site.hub.add(plain, self.dataReceived)
         transport.setTcpNoDelay(True)
         site = self.site
         site.connections.add(self)
@@ -113,6 +118,8 @@ class IcapProtocol(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:  # noqa: ARG002
         """Forget the connection; a transaction at hand is dropped with it."""
         self.site.connections.discard(self)
+        if self._reading is not None:
+            self._reading.end()
         self._lingering = True
 
     # -- events to answers -----------------------------------------------------------------------
@@ -246,10 +253,11 @@ class IcapProtocol(Protocol):
     def _set_paused(self, paused: bool) -> None:
         if paused is not self._paused:
             self._paused = paused
+            reading = self._reading or self._wire
             if paused:
-                self._wire.pauseProducing()
+                reading.pauseProducing()
             else:
-                self._wire.resumeProducing()
+                reading.resumeProducing()
 
     def check_deadline(self) -> None:
         """Called every TICK: end what has waited too long."""

@@ -90,6 +90,9 @@ class Reactor(Protocol):
     def callWhenRunning(self, call: Callable[..., object], *args: object) -> object:
         """Call when `run` has begun."""
 
+    def addReader(self, reader: object) -> None:
+        """Watch a descriptor for reading."""
+
     def listenTCP(self, port: int, factory: object, backlog: int = ..., interface: str = ...) -> Port:
         """Bind and listen."""
         ...

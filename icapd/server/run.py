@@ -20,6 +20,7 @@ from icapd.errors import IcapdError
 from icapd.events import DecisionLog
 from icapd.server.connection import IcapProtocol
 from icapd.server.control import listen_control
+from icapd.server.reading import Hub
 from icapd.server.reload import Reloader
 from icapd.server.site import TICK, Site, load_generation
 from icapd.server.tls import server_context
@@ -83,6 +84,8 @@ def run(config: Config) -> int:
         f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
         for listen, port in zip(config.listen, ports, strict=True)
     )
+    site.hub = Hub()
+    _reactor.addReader(site.hub)
     ticks = task.LoopingCall(site.on_tick)
     ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
     drain = _Drain(site, ports)

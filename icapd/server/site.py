@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from icapd.events import DecisionLog
     from icapd.protocol import RequestReceived
     from icapd.server.connection import IcapProtocol
+    from icapd.server.reading import Hub
 
 TICK = 0.5  # seconds; deadlines are counted in ticks, so that the hot path reads an int, not a clock
 
@@ -62,6 +63,7 @@ class Site:
         self.decisions = decisions
         self.services: dict[bytes, Service] = services(config)
         self.connections: set[IcapProtocol] = set()
+        self.hub: Hub | None = None  # of the reactor that runs
         self.draining = False
         self.tick = 0
         self.banner = self._banner()
