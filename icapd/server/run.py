@@ -5,6 +5,7 @@ Everything that can fail fails before the first connection is accepted: one line
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import os
 import signal
@@ -84,6 +85,8 @@ def run(config: Config) -> int:
         f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
         for listen, port in zip(config.listen, ports, strict=True)
     )
+    gc.collect()
+    gc.freeze()  # what was loaded stays: the collector need not look at it again
     site.hub = Hub()
     _reactor.addReader(site.hub)
     ticks = task.LoopingCall(site.on_tick)
