@@ -92,7 +92,10 @@ def markdown(results: Sequence[Result]) -> str:
     lines += ["", _LEGEND]
     noisy = [r.scenario.name for r in results if max(map(r.spread, r.samples)) > _NOISY]
     if noisy:
-        lines += ["", f"Noisy (spread above {_NOISY:.0%}): {', '.join(noisy)}. Other work ran: judge by the CPU column."]
+        lines += [
+            "",
+            f"Noisy (spread above {_NOISY:.0%}): {', '.join(noisy)}. Other work ran: judge by the CPU column.",
+        ]
     faults = [f"- **{r.scenario.name}: {fault}**" for r in results for fault in r.faults]
     if faults:
         lines += ["", "Not valid as measurements:", *faults]
