@@ -7,12 +7,13 @@ import os
 import stat
 from collections import Counter
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from icapd.errors import ConfigError, ConfigErrors
 from icapd.lists.collect import Collector
 from icapd.lists.entry import IGNORED
-from icapd.lists.formats import read_source
+from icapd.lists.formats import HEAD, NoListError, read_source
 from icapd.lists.report import MAX_SHOWN, FileReport, Ignored, ListReport
 from icapd.lists.spec import sources_of
 
@@ -44,7 +45,7 @@ class _Hashing:
         self._stream = stream
         self.digest = hashlib.sha256()
 
-    def read(self, size: int = -1) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         data = self._stream.read(size)
         self.digest.update(data)
         return data
@@ -74,7 +75,7 @@ def build(
     for source in sources:
         mask = sum(1 << at for at, spec in enumerate(specs) if source in spec.sources)
         try:
-            read[source] = _read(source, lambda kind, value, mask=mask: collector.add(kind, value, mask))
+            read[source] = _read(source, partial(collector.add, mask))
         except ConfigError as error:
             errors.append(error)
         except OSError as error:
@@ -99,8 +100,13 @@ def _read(source: Source, add: Callable[[str, str], None]) -> Read:
             raise ConfigError(source.path, 0, "is not a regular file")
         if status.st_size > MAX_FILE:
             raise ConfigError(source.path, 0, f"is larger than {MAX_FILE >> 30} GiB")
+        head = stream.read(HEAD)
+        stream.seek(0)
         hashing = _Hashing(stream)
-        name, items = read_source(hashing, source.kind, source.path)
+        try:
+            name, items = read_source(hashing, source.kind, head)
+        except NoListError as error:
+            raise ConfigError(source.path, 1, str(error)) from error
         accepted = 0
         counts: Counter[str] = Counter()
         lines: dict[str, list[int]] = {}

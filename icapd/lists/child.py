@@ -33,7 +33,7 @@ def build_in_child(specs: Sequence[ListSpec], cache: Path) -> bool:
     home = str(Path(icapd.__file__).parent.parent)
     path = os.pathsep.join(part for part in (home, os.environ.get("PYTHONPATH")) if part)
     try:
-        done = subprocess.run(  # noqa: S603  (this Python, this package)
+        done = subprocess.run(
             [sys.executable, "-m", "icapd.lists"],
             input=order.encode(),
             stdout=subprocess.PIPE,

@@ -43,12 +43,15 @@ class Collector:
         self.entries = [0] * lists
         self._sums = [0] * lists
 
-    def add(self, kind: str, value: str, mask: int) -> None:
+    def add(self, mask: int, kind: str, value: str) -> None:
         """Add one entry to the lists of `mask`."""
         if kind == "name":
             self._key(key_of(value), mask)
         elif kind == "url":
             self._url(value, mask)
+        elif kind == "spelling":
+            host, tail = _url_parts(value)
+            self._key(host + tail.lower(), mask)
         elif kind == "exact":
             self._key(key_of(value) + EXACT, mask)
         elif kind == "except":
@@ -58,9 +61,7 @@ class Collector:
             table[value] = table.get(value, 0) | mask
 
     def _url(self, value: str, mask: int) -> None:
-        host, path, *query = value.split(FIELD)
-        tail = url_key(path, query[0] if query else None)
-        filed = key_of(url_host(host))
+        filed, tail = _url_parts(value)
         self._key(filed + tail.lower(), mask)
         self._key(filed + AS_WRITTEN + tail, mask)
         self._key(filed + SOME_URL, mask)
@@ -154,6 +155,11 @@ class Collector:
             else:
                 bit -= self.lists  # noqa: PLW2901
                 self._sums[bit] = (self._sums[bit] + 3 * one) % _DIGEST
+
+
+def _url_parts(value: str) -> tuple[str, str]:
+    host, path, *query = value.split(FIELD)
+    return key_of(url_host(host)), url_key(path, query[0] if query else None)
 
 
 _WIDTHS = {"ranges4": 4, "ranges6": 16, "digests16": 16, "digests32": 32}

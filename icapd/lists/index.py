@@ -105,6 +105,7 @@ class ListIndex:
     def __init__(
         self,
         lists: tuple[str, ...],
+        *,
         sets: Sets,
         tries: tuple[tuple[marisa_trie.Trie, memoryview], ...],
         ranges: tuple[RangeTable, RangeTable],
@@ -129,7 +130,7 @@ class ListIndex:
             return self.lookup_address(host)
         key = ".".join(host.split(".")[::-1]) + ".="
         trie, numbers = self._one or self._tries[shard_of(key, len(self._tries))]
-        found = [numbers[number] for _, number in trie.iter_prefixes_with_ids(key)]
+        found: list[int] = [numbers[number] for _, number in trie.iter_prefixes_with_ids(key)]
         if not found:
             return ()
         if len(found) == 1:

@@ -36,6 +36,7 @@ MAX_KEPT = 8
 MAX_STAMPS = 64
 ABOUT = "about.json"
 STAMPS = "stamps"
+_SHORT = 2
 _OTHERS_WRITE = 0o022
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -98,10 +99,11 @@ class MappedParts:
 def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
     """Put an index together. Raises ValueError, KeyError, … where parts do not fit each other."""
     lists = tuple(about["lists"])
-    code = {2: "H", 4: "I"}[about["width"]]
+    width: int = about["width"]
 
     def numbers(part: str) -> memoryview:
-        return parts.view(f"{part}.numbers").cast(code)
+        view = parts.view(f"{part}.numbers")
+        return view.cast("H") if width == _SHORT else view.cast("I")
 
     tries = tuple((parts.trie(f"keys{at}.trie"), numbers(f"keys{at}")) for at in range(about["tries"]))
     if any(len(trie) != len(row) for trie, row in tries):
@@ -114,17 +116,19 @@ def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
     )
     return ListIndex(
         lists,
-        sets,
-        tries,
-        (
+        sets=sets,
+        tries=tries,
+        ranges=(
             RangeTable(parts.view("ranges4"), numbers("ranges4"), 4),
             RangeTable(parts.view("ranges6"), numbers("ranges6"), 16),
         ),
-        {
+        digests={
             width: DigestTable(parts.view(f"digests{width}"), numbers(f"digests{width}"), width)
             for width in (16, 32)
         },
-        Expressions([(pattern, _names(lists, int(mask, 16))) for pattern, mask in about["expressions"]]),
+        expressions=Expressions(
+            [(pattern, _names(lists, int(mask, 16))) for pattern, mask in about["expressions"]]
+        ),
     )
 
 

@@ -45,7 +45,7 @@ class RangeTable:
 
     def find(self, address: int) -> int:
         """Return the number of the range that holds `address`, or 0."""
-        at = bisect_right(self._starts, address.to_bytes(self.width, "big")) - 1  # type: ignore[arg-type]
+        at = bisect_right(self._starts, address.to_bytes(self.width, "big")) - 1
         return int(self._numbers[at]) if at >= 0 else 0
 
 
@@ -64,7 +64,7 @@ class DigestTable:
 
     def find(self, digest: bytes) -> int | None:
         """Return the number of `digest`, or None if it is not there."""
-        at = bisect_left(self._digests, digest)  # type: ignore[arg-type]
+        at = bisect_left(self._digests, digest)
         if at < len(self._digests) and self._digests[at] == digest:
             return int(self._numbers[at])
         return None

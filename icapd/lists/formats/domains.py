@@ -17,10 +17,9 @@ from icapd.lists.formats.lines import MAX_LINE, raw_lines, text_or_why
 from icapd.lists.suffixes import is_public_suffix
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import BinaryIO
+    from collections.abc import Callable, Iterator
 
-    from icapd.lists.entry import Item
+    from icapd.lists.entry import Item, Readable
 
 # The common case: lower-case, at least one dot, last label no number, no punycode.
 _PLAIN = re.compile(r"(?:[a-z0-9_](?:[a-z0-9_-]{0,62})\.)+[a-z][a-z0-9-]{0,62}")
@@ -33,16 +32,19 @@ NO_DOT = "a name without a dot: it would cover a whole top-level domain"
 NOT_A_NAME = "not a domain name"
 
 
-def read_domains(stream: BinaryIO) -> Iterator[Item]:
+def read_domains(stream: Readable) -> Iterator[Item]:
     """Yield the entries of a file of domains or hosts. Blank lines and comments yield nothing.
 
     A line of a hosts file may yield several.
     """
+    return plain_or_rest(stream, read_line)
+
+
+def plain_or_rest(stream: Readable, rest: Callable[[int, str], Iterator[Item]]) -> Iterator[Item]:
+    """Yield the names of lines that are nothing else; give `rest` the others, but for comments."""
     for number, raw in raw_lines(stream):
         stripped = raw.strip()
-        if not stripped or stripped.startswith(_COMMENTS):
-            if len(stripped) > MAX_LINE:
-                yield number, IGNORED, f"longer than {MAX_LINE:,} bytes"
+        if not stripped or (stripped.startswith(_COMMENTS) and len(stripped) <= MAX_LINE):
             continue
         line, why = text_or_why(stripped)
         if why:
@@ -50,10 +52,11 @@ def read_domains(stream: BinaryIO) -> Iterator[Item]:
         elif _PLAIN.fullmatch(line) and "xn--" not in line and len(line) <= 253:  # noqa: PLR2004
             yield (number, IGNORED, PUBLIC_SUFFIX) if is_public_suffix(line) else (number, "name", line)
         elif line:
-            yield from _read_line(number, line)
+            yield from rest(number, line)
 
 
-def _read_line(number: int, line: str) -> Iterator[Item]:
+def read_line(number: int, line: str) -> Iterator[Item]:
+    """Yield the entries of a line that is no comment."""
     words = line.partition("#")[0].split() if re.search(r"\s#", line) else line.split()
     if len(words) == 1:
         yield number, *name_entry(words[0])

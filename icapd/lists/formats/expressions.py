@@ -15,14 +15,13 @@ from icapd.lists.index import expression_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
-    from icapd.lists.entry import Item
+    from icapd.lists.entry import Item, Readable
 
 MAX_EXPRESSION = 1 << 16  # bytes of RE2's program for one
 
 
-def read_expressions(stream: BinaryIO) -> Iterator[Item]:
+def read_expressions(stream: Readable) -> Iterator[Item]:
     """Yield the expressions of a file."""
     options = expression_options()
     options.max_mem = MAX_EXPRESSION

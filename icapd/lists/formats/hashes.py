@@ -10,11 +10,10 @@ from icapd.lists.formats.lines import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
-    from icapd.lists.entry import Item
+    from icapd.lists.entry import Item, Readable
 
-_HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Za-z])")
+HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Za-z])")
 _KINDS = {32: "md5", 64: "sha256"}
 # Of no bytes at all: every empty body would match.
 _EMPTY = frozenset(
@@ -25,14 +24,15 @@ _EMPTY = frozenset(
 )
 
 
-def read_hashes(stream: BinaryIO, wanted: str = "") -> Iterator[Item]:
+def read_hashes(stream: Readable, wanted: str = "") -> Iterator[Item]:
     """Yield the digests of a file; `wanted` is "md5", "sha256" or "" for both."""
     for number, text, why in text_lines(stream, ("#", ";", "//")):
-        yield number, *((IGNORED, why) if why else _entry(text, wanted))
+        yield number, *((IGNORED, why) if why else hash_entry(text, wanted))
 
 
-def _entry(text: str, wanted: str) -> tuple[str, str]:
-    found = _HEX.findall(text)
+def hash_entry(text: str, wanted: str) -> tuple[str, str]:
+    """Return the entry of a line with a digest, or ("ignored", reason)."""
+    found = HEX.findall(text)
     of_kind = [one for one in found if _KINDS.get(len(one)) == wanted or (not wanted and len(one) in _KINDS)]
     if not found:
         return IGNORED, "no digest"

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+
+    from icapd.lists.entry import Readable
 
 MAX_LINE = 8_192  # bytes; Squid itself takes no longer URL
 _BLOCK = 1 << 20
 
 
-def raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+def raw_lines(stream: Readable) -> Iterator[tuple[int, bytes]]:
     """Yield (number, line without its end) in blocks; one too long is cut just above MAX_LINE."""
     number = 0
     rest = stream.read(3)
@@ -39,7 +40,7 @@ def text_or_why(raw: bytes) -> tuple[str, str]:
         return "", "not UTF-8"
 
 
-def text_lines(stream: BinaryIO, comments: tuple[str, ...] = ("#",)) -> Iterator[tuple[int, str, str]]:
+def text_lines(stream: Readable, comments: tuple[str, ...] = ("#",)) -> Iterator[tuple[int, str, str]]:
     """Yield (number, text, "") of each line with content, (number, "", reason) of each that is unreadable."""
     for number, raw in raw_lines(stream):
         text, why = text_or_why(raw)

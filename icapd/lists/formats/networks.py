@@ -11,19 +11,18 @@ from icapd.lists.formats.lines import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
-    from icapd.lists.entry import Item
+    from icapd.lists.entry import Item, Readable
 
-_COMMENT = re.compile(r"\s*[;#].*")
+COMMENT = re.compile(r"\s*[;#].*")
 # A network this wide in a list of evil addresses is a mistake or an attack: 1/256 of IPv4.
 _WIDEST = {4: 8, 6: 16}
 
 
-def read_networks(stream: BinaryIO) -> Iterator[Item]:
+def read_networks(stream: Readable) -> Iterator[Item]:
     """Yield the ranges of a CIDR list; what follows ";" or "#" is comment (Spamhaus DROP has it so)."""
     for number, text, why in text_lines(stream, ("#", ";", "!")):
-        yield number, *((IGNORED, why) if why else network_entry(_COMMENT.sub("", text)))
+        yield number, *((IGNORED, why) if why else network_entry(COMMENT.sub("", text)))
 
 
 def network_entry(text: str) -> tuple[str, str]:

@@ -12,15 +12,14 @@ from icapd.lists.formats.lines import text_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
-    from icapd.lists.entry import Item
+    from icapd.lists.entry import Item, Readable
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _ROUNDS = 8
 
 
-def read_urls(stream: BinaryIO) -> Iterator[Item]:
+def read_urls(stream: Readable) -> Iterator[Item]:
     """Yield the URLs of a file, one a line."""
     for number, text, why in text_lines(stream, ("#", "!")):
         if why:
@@ -47,8 +46,10 @@ def url_entries(text: str) -> list[tuple[str, str]]:
         return [(IGNORED, "a URL whose host has no dot")]
     tail = () if target.query is None else (target.query,)
     path = target.path or "/"
-    paths = dict.fromkeys((path, _decoded(path)))
-    return [("url", FIELD.join((target.host, one, *tail))) for one in paths]
+    entries = [("url", FIELD.join((target.host, path, *tail)))]
+    if (decoded := _decoded(path)) != path:
+        entries.append(("spelling", FIELD.join((target.host, decoded, *tail))))
+    return entries
 
 
 def _decoded(path: str) -> str:
