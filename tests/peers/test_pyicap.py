@@ -69,6 +69,9 @@ DIFFERENT = {
     "p-nonnumeric": (204, 400, "takes any Preview"),
 }
 
+# Cases in which icapd may answer as pyicap does or refuse the message: its policy's business, not ICAP's.
+EITHER = {"e-dup-content-length": "two lengths that differ make the message ill-formed"}
+
 
 @pytest.fixture(scope="module")
 def ours(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
@@ -94,7 +97,7 @@ def test_the_deck_tells_them_apart_by_its_known_faults_only(
     different = {
         case: (*peer[case].seen, *own[case].seen)
         for case in peer
-        if case not in FAULTS and peer[case].seen != own[case].seen
+        if case not in FAULTS and case not in EITHER and peer[case].seen != own[case].seen
     }
     assert different == {case: (peers, icapds) for case, (peers, icapds, _) in DIFFERENT.items()}
 
