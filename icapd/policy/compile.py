@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from icapd.http import DEFAULT_PORTS, TargetError, is_address, normal_host, parse_target
+from icapd.http import DEFAULT_PORTS, is_address, normal_host, parse_target
 from icapd.policy.addresses import Range, Ranges, read_addresses
+from icapd.policy.compile_message import COMPILERS, near
 from icapd.policy.facts import spellings
+from icapd.policy.faults import each
+from icapd.policy.listed import ListIs
 from icapd.policy.match import (
     ClientIs,
     HostIs,
-    ListIs,
     MethodIs,
     PortIs,
     SchemeIs,
@@ -20,13 +22,13 @@ from icapd.policy.match import (
     UrlPattern,
     UserIs,
 )
+from icapd.policy.who import ProxyPortIs, WorkspaceIs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Mapping
 
     from icapd.policy.match import Matcher
 
-_T = TypeVar("_T")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _PORTS = re.compile(r"(\d{1,5})(?:\s*-\s*(\d{1,5}))?")
 _URL = re.compile(r"(?:([A-Za-z][A-Za-z0-9+.-]*)://)?(\*\.)?([^/?#]+)([/?#].*)?", re.DOTALL)
@@ -34,49 +36,66 @@ _SUBNET = re.compile(r"[0-9A-Fa-f.:]+/\d{1,3}")
 _MAX_PORT = 65535
 
 
-class Faults(Exception):  # noqa: N818  (a collection, not one error)
-    """Which values of a criterion are wrong: (index, message)."""
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What criteria may name: lists with their categories, lists that hold digests, workspaces."""
 
-    def __init__(self, faults: list[tuple[int, str]]) -> None:
-        super().__init__(faults)
-        self.faults = faults
+    categories: Mapping[str, str]
+    digests: frozenset[str] = frozenset()
+    workspaces: tuple[str, ...] = ()
 
 
-def compile_criterion(criterion: str, values: tuple[str, ...], lists: Collection[str]) -> Matcher:
-    """Return the matcher of one criterion. Raises Faults, naming every wrong value."""
+def compile_criterion(criterion: str, values: tuple[str, ...], known: Catalog | Collection[str]) -> Matcher:
+    """Return the matcher of one criterion. Raises Faults, naming every wrong value.
+
+    `known` may be names of lists alone.
+    """
+    catalog = known if isinstance(known, Catalog) else Catalog({name: name for name in known})
     if criterion == "list":
-        _each(values, lambda value: _known_list(value, lists))
-        return ListIs(values)
-    if criterion not in _COMPILERS:
-        raise Faults([(0, "is not part of this version of icapd yet")])
-    return _COMPILERS[criterion](values)
+        each(values, lambda value: _known(value, catalog.categories, "list", "it is not among `lists`"))
+        return _lists(values, values, catalog, "list")
+    if criterion == "category":
+        return _categories(values, catalog)
+    if criterion == "workspace":
+        advice = "it is not among `workspaces`"
+        return WorkspaceIs(
+            tuple(each(values, lambda value: _known(value, catalog.workspaces, "workspace", advice)))
+        )
+    return (_COMPILERS.get(criterion) or COMPILERS[criterion])(values)
 
 
-def _each(values: Iterable[str], read: Callable[[str], _T]) -> list[_T]:
-    """Read every value. Raises Faults with all that cannot be read."""
-    out: list[_T] = []
-    faults: list[tuple[int, str]] = []
-    for index, value in enumerate(values):
-        try:
-            out.append(read(value))
-        except (ValueError, TargetError) as error:
-            faults.append((index, str(error)))
-    if faults:
-        raise Faults(faults)
-    return out
-
-
-def _known_list(name: str, lists: Collection[str]) -> str:
-    if name not in lists:
-        near = difflib.get_close_matches(name, lists, n=1)
-        advice = f"did you mean {near[0]!r}?" if near else "it is not among `lists`"
-        msg = f"unknown list {name!r}; {advice}"
+def _known(name: str, known: Collection[str], what: str, otherwise: str) -> str:
+    if name not in known:
+        msg = f"unknown {what} {name!r}; {near(name, known, otherwise)}"
         raise ValueError(msg)
     return name
 
 
+def _lists(written: tuple[str, ...], names: tuple[str, ...], catalog: Catalog, criterion: str) -> ListIs:
+    shown = tuple(catalog.categories[name] for name in names)
+    return ListIs(written, names, shown, not catalog.digests.isdisjoint(names), criterion)
+
+
+def _categories(values: tuple[str, ...], catalog: Catalog) -> ListIs:
+    """Take a category's lists: those that have it, or the list of that name."""
+    by_category: dict[str, list[str]] = {}
+    for name, category in catalog.categories.items():
+        for key in {name.casefold(), category.casefold()}:
+            by_category.setdefault(key, []).append(name)
+    shown = (*catalog.categories.values(), *catalog.categories)
+    advice = "no list is of it: see `lists`"
+
+    def read(value: str) -> list[str]:
+        if value.casefold() not in by_category:
+            _known(value, shown, "category", advice)
+        return by_category[value.casefold()]
+
+    names = dict.fromkeys(name for found in each(values, read) for name in found)
+    return _lists(values, tuple(names), catalog, "category")
+
+
 def _hosts(values: tuple[str, ...]) -> HostIs:
-    read = _each(values, _read_host)
+    read = each(values, _read_host)
     return HostIs(
         values,
         frozenset(one for one in read if isinstance(one, str) and not one.startswith("=")),
@@ -97,7 +116,7 @@ def _read_host(text: str) -> str | Range:
 
 
 def _urls(values: tuple[str, ...]) -> UrlIs:
-    return UrlIs(values, tuple(_each(values, _read_url)))
+    return UrlIs(values, tuple(each(values, _read_url)))
 
 
 def _read_url(text: str) -> UrlPattern:
@@ -127,7 +146,7 @@ def _read_url(text: str) -> UrlPattern:
 
 
 def _methods(values: tuple[str, ...]) -> MethodIs:
-    return MethodIs(values, frozenset(_each(values, _read_method)))
+    return MethodIs(values, frozenset(each(values, _read_method)))
 
 
 def _read_method(text: str) -> str:
@@ -138,7 +157,7 @@ def _read_method(text: str) -> str:
 
 
 def _ports(values: tuple[str, ...]) -> PortIs:
-    return PortIs(values, tuple(_each(values, _read_ports)))
+    return PortIs(values, tuple(each(values, _read_ports)))
 
 
 def _read_ports(text: str) -> tuple[int, int]:
@@ -150,8 +169,12 @@ def _read_ports(text: str) -> tuple[int, int]:
     return first, last
 
 
+def _proxy_ports(values: tuple[str, ...]) -> ProxyPortIs:
+    return ProxyPortIs(values, tuple(each(values, _read_ports)))
+
+
 def _schemes(values: tuple[str, ...]) -> SchemeIs:
-    return SchemeIs(values, frozenset(_each(values, _read_scheme)))
+    return SchemeIs(values, frozenset(each(values, _read_scheme)))
 
 
 def _read_scheme(text: str) -> str:
@@ -162,7 +185,7 @@ def _read_scheme(text: str) -> str:
 
 
 def _clients(values: tuple[str, ...]) -> ClientIs:
-    return ClientIs(values, Ranges.of(_each(values, read_addresses)))
+    return ClientIs(values, Ranges.of(each(values, read_addresses)))
 
 
 def _users(values: tuple[str, ...]) -> UserIs:
@@ -182,4 +205,5 @@ _COMPILERS: dict[str, Callable[[tuple[str, ...]], Matcher]] = {
     "scheme": _schemes,
     "client": _clients,
     "user": _users,
+    "proxy_port": _proxy_ports,
 }

@@ -1,8 +1,9 @@
 """The index: which rules could match a transaction, found without asking the others.
 
 A rule is filed under the keys of one of its criteria (every criterion must hold, so one
-suffices): names, lists, users, clients, ports or methods; a rule without such a criterion
-is a candidate always. What one host leads to is remembered, since traffic repeats hosts.
+suffices); a rule without such a criterion is a candidate always. What one host, user or
+client leads to is remembered, since traffic repeats them; paths and regexes are looked up
+for each URL, all regexes in one scan.
 The index only leaves out rules that are certainly false: the candidates, in order, give
 the same first match as all rules from top to bottom.
 """
@@ -14,21 +15,28 @@ from typing import TYPE_CHECKING, TypeVar
 
 from icapd.http import TUNNEL_METHODS, is_address
 from icapd.policy.addresses import address_number, embedded_addresses
+from icapd.policy.homograph import skeleton
 from icapd.policy.match import ClientIs, HostIs, parents, user_forms
+from icapd.policy.paths import path_key
+from icapd.policy.who import group_forms
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from icapd.policy.addresses import Ranges
-    from icapd.policy.facts import Directory
+    from icapd.policy.facts import Directory, Facts
     from icapd.policy.match import Key
     from icapd.policy.model import Rule
     from icapd.transaction import Transaction
 
 Numbers = tuple[int, ...]
 MAX_REMEMBERED = 16_384  # hosts, about 150 bytes each
-_ORDER = ("name", "list", "user", "client", "port", "method")  # most telling first
+_BY_HOST = ("name", "skeleton", "list")
+_BY_REQUEST = ("user", "group", "client", "workspace", "port", "method", "direction")
+_BY_URL = ("path", "regex")
+# Most telling first; what is looked up for each URL anew comes after what is remembered.
+_ORDER = (*_BY_HOST, "user", "group", "client", "workspace", "path", "regex", "port", "method", "direction")
 
 
 class AddressMap:
@@ -86,28 +94,39 @@ class Index:
         self._always = tuple(always)
         self._methods, self._ports = self._files["method"], self._files["port"]
         self._users, self._clients = self._files["user"], AddressMap(clients) if clients else None
+        self._groups, self._paths, self._regexes = (self._files[name] for name in ("group", *_BY_URL))
+        self._directions, self._workspaces = self._files["direction"], self._files["workspace"]
+        self._depth = max((key.count("/") for key in self._paths), default=0)
+        self._exact = frozenset(n for n in self._all_of["regex"] if rules[n].exempts)
         self._addresses = AddressMap(addresses)
-        self._by_request = bool(self._methods or self._ports or self._users or self._clients)
+        self._by_request = any(self._files[name] for name in _BY_REQUEST)
+        self.needs_facts = any(self._files[name] for name in (*_BY_URL, "workspace"))
         self._hosts_seen: dict[str, Numbers] = {}
         self._users_seen: dict[str | None, Numbers] = {}
         self._clients_seen: dict[str | None, Numbers] = {}
 
-    def candidates(self, tx: Transaction, names: tuple[str, ...]) -> Numbers:
-        """Return the numbers of the rules that are not certainly false, ascending."""
+    def candidates(self, tx: Transaction, names: tuple[str, ...], facts: Facts | None = None) -> Numbers:
+        """Return the numbers of the rules that are not certainly false, ascending.
+
+        `facts` are needed where `needs_facts` is set.
+        """
         if len(names) == 1:
             known = self._hosts_seen.get(names[0])
             found = self._of_name(names[0]) if known is None else known
         else:
             found = self._of_names(names)
-        if self._by_request:
-            more = self._of_request(tx)
-            if more:
-                return tuple(sorted({*found, *more}))
+        more = self._of_request(tx) if self._by_request else ()
+        if facts is not None and self.needs_facts:
+            more += self._of_url(facts)
+        if tx.addresses:
+            more += self._of_addresses(tx.addresses)
+        if more:
+            return tuple(sorted({*found, *more}))
         return found
 
     def _of_names(self, names: tuple[str, ...]) -> Numbers:
         if not names:  # every rule on names is unknown
-            parts = (self._always, *(self._all_of[name] for name in ("name", "address", "list")))
+            parts = (self._always, *(self._all_of[name] for name in (*_BY_HOST, "address")))
             return tuple(sorted({number for part in parts for number in part}))
         return tuple(sorted({number for name in names for number in self._of_name(name)}))
 
@@ -117,18 +136,58 @@ class Index:
 
     def _find(self, name: str) -> Numbers:
         found = set(self._always)
-        by_name, by_list = self._files["name"], self._files["list"]
+        by_name, by_list, by_skeleton = (self._files[name] for name in ("name", "list", "skeleton"))
         for host in (name, *embedded_addresses(name)):
+            if by_list:
+                for member in (*self._lists.lookup(host), *self._lists.may_hold_url(host)):
+                    found.update(by_list.get(member, ()))
             if is_address(host):
                 found.update(by_name.get(host, ()))  # a URL's host
                 found.update(self._addresses.find(address_number(host) or (4, 0)))
                 continue
             for parent in parents(host):
                 found.update(by_name.get(parent, ()))
-        if by_list:
-            for member in self._lists.lookup(name):
-                found.update(by_list.get(member, ()))
+                if by_skeleton:
+                    found.update(by_skeleton.get(skeleton(parent), ()))
         return tuple(sorted(found))
+
+    def _of_addresses(self, addresses: tuple[str, ...]) -> Numbers:
+        found: Numbers = ()
+        for text in addresses:
+            address = address_number(text)
+            if address is not None:
+                found += self._addresses.find(address)
+            for member in self._lists.lookup_address(text) if self._files["list"] else ():
+                found += self._files["list"].get(member, ())
+        return found
+
+    def _of_url(self, facts: Facts) -> Numbers:
+        """Return the rules filed under what changes with each URL, and the workspace's."""
+        found: Numbers = ()
+        if self._workspaces and facts.workspace is not None:
+            found = self._workspaces.get(facts.workspace, ())
+        if facts.path_unknown:
+            return (*found, *self._all_of["path"], *self._all_of["regex"])
+        if self._paths:
+            for path in facts.spellings:
+                found += self._of_path(path_key(path))
+        if self._regexes:
+            for pattern in facts.loose_regexes:
+                found += tuple(n for n in self._regexes.get(pattern, ()) if n not in self._exact)
+            for pattern in facts.exact_regexes if self._exact else ():
+                found += tuple(n for n in self._regexes.get(pattern, ()) if n in self._exact)
+        return found
+
+    def _of_path(self, path: str) -> Numbers:
+        """Return the rules filed under a path in folded case or above it."""
+        found = self._paths.get("", ())
+        at = 0
+        for _ in range(self._depth):
+            at = path.find("/", at + 1)
+            found += self._paths.get(path if at < 0 else path[:at], ())
+            if at < 0:
+                break
+        return found
 
     def _of_request(self, tx: Transaction) -> Numbers:
         """Return the rules filed under what is no name. At the TLS step much is unknown yet."""
@@ -140,6 +199,10 @@ class Index:
             more = self._methods.get("CONNECT" if method in TUNNEL_METHODS else method, ())
         if self._ports:
             more += self._ports.get(str(tx.request.url.port), ())
+        if self._directions:
+            more += self._directions.get("response" if tx.point is Point.RESPMOD else "request", ())
+        for group in (tx.client.groups or ()) if self._groups else ():
+            more += self._of_group(group)
         if self._users:
             user = tx.client.user
             known = self._users_seen.get(user)
@@ -151,13 +214,21 @@ class Index:
         return more
 
     def _of_early(self, tx: Transaction) -> Numbers:
-        user, client = tx.client.user, tx.client.address
+        user, client, groups = tx.client.user, tx.client.address, tx.client.groups
         return (
             *self._all_of["method"],
             *self._all_of["port"],
+            *self._all_of["direction"],
             *(self._of_user(user) if user else self._all_of["user"]),
+            *(self._all_of["group"] if groups is None else [n for g in groups for n in self._of_group(g)]),
             *(self._of_client(client) if address_number(client or "") else self._all_of["client"]),
         )
+
+    def _of_group(self, group: str) -> Numbers:
+        found = self._groups.get("*", ())
+        for form in group_forms(group):
+            found += self._groups.get(form, ())
+        return found
 
     def _of_user(self, user: str | None) -> Numbers:
         found = list(self._users.get("*", ())) if user else []

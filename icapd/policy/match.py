@@ -1,7 +1,7 @@
 """Matchers: what a criterion asks, as frozen data.
 
 One matcher is evaluated here, printed by `explain` and compiled to a Squid ACL, hence no
-closures. `truth` is True, False or None (unknown at this point, DESIGN §4). With `strict`
+closures. `truth` is True, False or None (unknown at this point). With `strict`
 a matcher errs towards False and needs all names of the message to agree; without, it errs
 towards True and one name suffices. Rules match generously to block, strictly to exempt.
 """
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from icapd.http import DEFAULT_PORTS, is_address
 from icapd.policy.addresses import Ranges, address_number, embedded_addresses
+from icapd.policy.wildcards import Wildcard, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -73,8 +74,14 @@ class HostIs:
     criterion = "host"
 
     def truth(self, facts: Facts, *, strict: bool) -> Truth:
-        """Hold for any name (all, if strict)."""
+        """Hold for any name (all, if strict), generously also for an address that the host leads to."""
+        if not strict and self.networks and any(map(self._leads, facts.tx.addresses)):
+            return True
         return _over_names(facts.names, self._strict if strict else self._generous, strict=strict)
+
+    def _leads(self, text: str) -> bool:
+        address = address_number(text)
+        return address is not None and self.networks.holds(address)
 
     def _strict(self, name: str) -> bool:
         if name in self.exact:
@@ -88,8 +95,8 @@ class HostIs:
         return self._strict(name) or any(map(self._strict, embedded_addresses(name)))
 
     def found(self, facts: Facts) -> str:
-        """Return the message's names."""
-        return ", ".join(facts.names)
+        """Return the message's names, and the addresses they lead to."""
+        return ", ".join((*facts.names, *(f"leads to {each}" for each in facts.tx.addresses)))
 
     def keys(self) -> tuple[Key, ...] | None:
         """File it under its names, and under "any address" if it has networks."""
@@ -135,6 +142,14 @@ class UrlPattern:
         own_folded = [own.lower() for own in self.readings]
         return any(self._holds(own, path.lower()) for own in own_folded for path in paths)
 
+    def has_tail(self, query: str, paths: tuple[str, ...], *, strict: bool) -> bool:
+        """Compare query and path; a query counts only where the pattern has one."""
+        if self.query is not None:
+            same = query == self.query if strict else query.lower() == self.query.lower()
+            if not same:
+                return False
+        return self.has_paths(paths, strict=strict)
+
     def _holds(self, prefix: str, path: str) -> bool:
         if path == prefix or path.rstrip("/") == prefix.rstrip("/"):
             return True
@@ -176,7 +191,7 @@ def _url_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
     target = facts.target
     if target is None or target.path is None:
         return None
-    return _path_truth(pattern, target.query or "", facts.spellings, strict=strict) and place
+    return pattern.has_tail(target.query or "", facts.spellings, strict=strict) and place
 
 
 def _place_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
@@ -191,14 +206,6 @@ def _place_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
             return False
         port = port or DEFAULT_PORTS[pattern.scheme]
     return names if port is None or port == target.port else False
-
-
-def _path_truth(pattern: UrlPattern, query: str, spellings: tuple[str, ...], *, strict: bool) -> bool:
-    """Compare query and path; a query counts only where the pattern has one."""
-    wanted = pattern.query
-    if wanted not in {None, query} and (strict or str(wanted).lower() != query.lower()):
-        return False
-    return pattern.has_paths(spellings, strict=strict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,7 +308,7 @@ class UserIs:
 
     wanted: tuple[str, ...]
     exact: frozenset[str]
-    patterns: tuple[tuple[str, ...], ...]  # "a*b" is ("a", "b")
+    patterns: tuple[Wildcard, ...]
     criterion = "user"
 
     def truth(self, facts: Facts, *, strict: bool) -> Truth:
@@ -311,7 +318,7 @@ class UserIs:
             return False if facts.is_final else None
         forms = (user.casefold(),) if strict else user_forms(user)
         return not self.exact.isdisjoint(forms) or any(
-            _fits(pattern, form) for pattern in self.patterns for form in forms
+            fits(pattern, form) for pattern in self.patterns for form in forms
         )
 
     def found(self, facts: Facts) -> str:
@@ -330,43 +337,3 @@ def user_forms(user: str) -> tuple[str, ...]:
     return name, name.partition("@")[0], name.rpartition("\\")[2]
 
 
-def _fits(pattern: tuple[str, ...], text: str) -> bool:
-    """Match the parts between the stars left to right, in linear steps."""
-    first, *middle, last = pattern
-    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
-        return False
-    at, end = len(first), len(text) - len(last)
-    for part in middle:
-        found = text.find(part, at, end)
-        if found < 0:
-            return False
-        at = found + len(part)
-    return True
-
-
-@dataclass(frozen=True, slots=True)
-class ListIs:
-    """`list`: the host is in one of these lists."""
-
-    wanted: tuple[str, ...]
-    criterion = "list"
-
-    def truth(self, facts: Facts, *, strict: bool) -> Truth:
-        """Hold if any name (all, if strict) is in one of the lists."""
-        if not facts.names:
-            return None
-        hits = (not set(self.wanted).isdisjoint(lists) for lists in facts.memberships)
-        return all(hits) if strict else any(hits)
-
-    def found(self, facts: Facts) -> str:
-        """Return the lists the message's names are in."""
-        return ", ".join(dict.fromkeys(name for lists in facts.memberships for name in lists))
-
-    def keys(self) -> tuple[Key, ...] | None:
-        """File it under each list."""
-        return tuple(("list", name) for name in self.wanted)
-
-    def category(self, facts: Facts) -> str | None:
-        """Return the lists that decided, as shown on the page."""
-        found = {name for lists in facts.memberships for name in lists}
-        return ", ".join(name for name in self.wanted if name in found) or None

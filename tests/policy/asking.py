@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from icapd.http import RequestHead
+from icapd.http import RequestHead, ResponseHead
 from icapd.policy import Policy, load_policy
-from icapd.transaction import Client, Point, Transaction
+from icapd.transaction import BodyFacts, Client, Point, Transaction
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -27,6 +28,54 @@ def transaction(
     return Transaction(
         point, Client(client, user), RequestHead(head), sni=sni, connect_host=connect_host, now=0.0
     )
+
+
+def answered(
+    *headers: str,
+    status: int = 200,
+    target: str = "http://good.test/",
+    method: str = "GET",
+    body: BodyFacts | None = None,
+    asked: tuple[str, ...] = (),
+) -> Transaction:
+    """Return a response with its facts; `asked` are the request's header fields."""
+    tx = transaction(method, target, *asked, point=Point.RESPMOD)
+    head = "\r\n".join((f"HTTP/1.1 {status} X", *headers, "", "")).encode()
+    tx.response, tx.body = ResponseHead(head), body
+    return tx
+
+
+class Lists:
+    """A directory of lists: hosts by their end, URLs below host/path, addresses and digests."""
+
+    digest = ""
+    files = ()
+
+    def __init__(
+        self, hosts: dict[str, str] | None = None, urls: dict[str, str] | None = None, **others: str
+    ) -> None:
+        self.hosts, self.urls, self.others = hosts or {}, urls or {}, others
+
+    def lookup(self, host: str) -> tuple[str, ...]:
+        return tuple(name for end, name in self.hosts.items() if host.endswith(end))
+
+    def lookup_url(
+        self, host: str, paths: Sequence[str], query: str | None = None, *, strict: bool = False
+    ) -> tuple[str, ...]:
+        fits = all if strict else any
+        return tuple(
+            name
+            for url, name in self.urls.items()
+            if url.partition("/")[0] == host and fits(f"{host}{path}".startswith(url) for path in paths)
+        )
+
+    def may_hold_url(self, host: str) -> tuple[str, ...]:
+        return tuple(name for url, name in self.urls.items() if url.partition("/")[0] == host)
+
+    def lookup_address(self, address: str) -> tuple[str, ...]:
+        return tuple(name for name, value in self.others.items() if value == address)
+
+    lookup_hash = lookup_address
 
 
 def early(sni: str | None = None, connect_host: str | None = None) -> Transaction:
@@ -57,5 +106,6 @@ def outcome(policy: Policy, tx: Transaction) -> str:
         explained.category,
     )
     assert (decision.stage, decision.undecided) == (explained.stage, explained.undecided)
+    assert (decision.shadow, decision.workspace) == (explained.shadow, explained.workspace)
     action = type(decision.action).__name__.lower()
     return action if decision.rule is None else f"{action}: {decision.rule.name}"

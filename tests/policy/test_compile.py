@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from icapd.policy.compile import Faults, compile_criterion
+from icapd.policy.compile import compile_criterion
+from icapd.policy.faults import Faults
 from icapd.policy.match import HostIs, PortIs, UrlIs
 
 

@@ -15,7 +15,7 @@ from icapd.policy.addresses import Ranges, read_addresses
 from icapd.policy.compile import compile_criterion
 from icapd.policy.index import AddressMap
 from icapd.transaction import Client, Point, Transaction
-from tests.policy.asking import policy, transaction
+from tests.policy.asking import Lists, policy, transaction
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,14 +64,12 @@ HOSTS = [
 ]
 
 
-class Lists:
-    digest = ""
-    files = ()
-
-    def lookup(self, host: str) -> tuple[str, ...]:
-        return tuple(
-            name for name, end in (("x", "a.test"), ("y", "b.test"), ("y", "10.0.0.1")) if host.endswith(end)
-        )
+LISTS = Lists(
+    {"a.test": "x", "b.test": "y", "10.0.0.1": "y"},
+    {"c.example/x": "x", "c.example/X": "y", "a.test/x": "y"},
+    x="10.9.9.9",
+    y="ab" * 16,
+)
 
 
 @st.composite
@@ -106,7 +104,7 @@ def policies(draw: st.DrawFn) -> Policy:
             draw(st.lists(st.sampled_from(["bump", "splice", "terminate"]), max_size=4))
         )
     ]
-    lists: ListSet = Lists()  # type: ignore[assignment]
+    lists: ListSet = LISTS  # type: ignore[assignment]
     return Policy(bypass=tuple(bypass), access=tuple(access), tls=tuple(tls), lists=lists)
 
 

@@ -53,7 +53,7 @@ protection:
   - {name: nine}
 """
     assert [line.split(":", 2)[1] for line in faults(tmp_path, text)] == [
-        *("2", "3", "3", "5", "6", "9", "12", "15", "15", "16", "17", "17", "18", "20", "21", "22"),
+        *("2", "3", "5", "6", "9", "12", "15", "15", "16", "17", "17", "18", "20", "21", "22"),
     ]
     told = "\n".join(faults(tmp_path, text))
     for part in (

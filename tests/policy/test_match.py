@@ -10,20 +10,15 @@ import pytest
 from icapd.policy.compile import compile_criterion
 from icapd.policy.facts import Facts, names_of
 from icapd.policy.match import Matcher, Truth, UserIs, parents
-from tests.policy.asking import early, transaction
+from tests.policy.asking import Lists, early, transaction
 
 if TYPE_CHECKING:
     from icapd.transaction import Transaction
 
 
-class Lists:
-    def lookup(self, host: str) -> tuple[str, ...]:
-        return ("x",) if host.endswith("a.test") else ()
-
-
 def truths(matcher: Matcher, tx: Transaction) -> tuple[Truth, Truth]:
     """Return (generous, strict)."""
-    facts = Facts(tx, names_of(tx), Lists())
+    facts = Facts(tx, names_of(tx), Lists({"a.test": "x"}))
     return matcher.truth(facts, strict=False), matcher.truth(facts, strict=True)
 
 
