@@ -16,6 +16,7 @@ COMMANDS = {
     "check": "icapd.cli.check:check",
     "demo": "icapd.cli.demo:demo",
     "explain": "icapd.cli.explain:explain",
+    "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",
     "reload": "icapd.cli.reload:reload",
     "serve": "icapd.cli.serve:serve",

@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ from icapd.lists.report import MAX_SHOWN, FileReport, Ignored, ListReport
 from icapd.lists.spec import sources_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
+    from icapd.lists.entry import Item
     from icapd.lists.spec import ListSpec, Source
 
 PER_TRIE = 32 << 20  # bytes of list files for each trie: some 1.5 M names
@@ -31,24 +33,30 @@ MAX_FILE = 4 << 30  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A source that was read: what it gave, the digest of its bytes, and its stamp if it did not change."""
+    """A source that was read: what it gave, and the SHA-256 of its bytes."""
 
     report: FileReport
     sha256: str
-    stamp: str | None
 
 
-class _Hashing:
-    """A stream that digests what is read from it."""
+class Opened:
+    """A file being read: a stream that digests what is read from it."""
 
     def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
+        self.format = ""
         self.digest = hashlib.sha256()
+        self._stream = stream
 
     def read(self, size: int = -1, /) -> bytes:
+        """Return at most `size` bytes."""
         data = self._stream.read(size)
         self.digest.update(data)
         return data
+
+    def read_rest(self) -> None:
+        """Digest what a parser left, having found the end of its data."""
+        while self.read(1 << 20):
+            pass
 
 
 def file_stamp(status: os.stat_result) -> str:
@@ -92,8 +100,9 @@ def build(
     return about, read
 
 
-def _read(source: Source, add: Callable[[str, str], None]) -> Read:
-    """Read one file. Raises ConfigError where it holds no entry but has lines: it is no list."""
+@contextmanager
+def open_source(source: Source) -> Iterator[tuple[Opened, Iterator[Item]]]:
+    """Open one file and give its entries. Raises OSError, and ConfigError where it is no list."""
     with source.path.open("rb", buffering=1 << 20) as stream:
         status = os.fstat(stream.fileno())
         if not stat.S_ISREG(status.st_mode):
@@ -102,32 +111,37 @@ def _read(source: Source, add: Callable[[str, str], None]) -> Read:
             raise ConfigError(source.path, 0, f"is larger than {MAX_FILE >> 30} GiB")
         head = stream.read(HEAD)
         stream.seek(0)
-        hashing = _Hashing(stream)
+        opened = Opened(stream)
         try:
-            name, items = read_source(hashing, source.kind, head)
+            opened.format, items = read_source(opened, source.kind, head)
         except NoListError as error:
             raise ConfigError(source.path, 1, str(error)) from error
-        accepted = 0
-        counts: Counter[str] = Counter()
-        lines: dict[str, list[int]] = {}
+        yield opened, items
+
+
+def _read(source: Source, add: Callable[[str, str], None]) -> Read:
+    """Read one file. Raises ConfigError where it holds no entry but has lines: it is no list."""
+    accepted = 0
+    counts: Counter[str] = Counter()
+    lines: dict[str, list[int]] = {}
+    with open_source(source) as (opened, items):
         for line, kind, value in items:
             if kind != IGNORED:
-                accepted += 1
+                accepted += kind != "spelling"
                 add(kind, value)
                 continue
             counts[value] += 1
             shown = lines.setdefault(value, [])
             if len(shown) < MAX_SHOWN:
                 shown.append(line)
-        stamp = file_stamp(status)
-        unchanged = stamp == file_stamp(os.fstat(stream.fileno()))
+        opened.read_rest()
     ignored = tuple(Ignored(why, count, tuple(lines[why])) for why, count in counts.most_common())
     if ignored and not accepted:
         first = ignored[0]
-        message = f"holds no entry: {counts.total():,} lines, the most of them ignored as {first.reason!r}"
+        message = f"holds no entry: {counts.total():,} lines ignored, most of them as {first.reason!r}"
         raise ConfigError(source.path, first.lines[0], message)
-    report = FileReport(str(source.path), name, accepted, ignored)
-    return Read(report, hashing.digest.hexdigest(), stamp if unchanged else None)
+    report = FileReport(str(source.path), opened.format, accepted, ignored)
+    return Read(report, opened.digest.hexdigest())
 
 
 def report_of(value: Mapping[str, Any]) -> ListReport:

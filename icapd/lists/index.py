@@ -126,7 +126,7 @@ class ListIndex:
 
         For an address: the lists that hold it or a network around it.
         """
-        if is_address(host):
+        if (host[-1:] <= "9" or ":" in host) and is_address(host):
             return self.lookup_address(host)
         key = ".".join(host.split(".")[::-1]) + ".="
         trie, numbers = self._one or self._tries[shard_of(key, len(self._tries))]

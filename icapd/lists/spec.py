@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from icapd.errors import ConfigErrors
+from icapd.source import read_document, validate
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
@@ -63,6 +66,21 @@ class ListSpec:
     name: str
     sources: tuple[Source, ...]
     category: str | None = None
+
+
+class _Lists(BaseModel):
+    """The lists of a policy, whatever else is in it."""
+
+    lists: dict[str, ListText] = {}
+
+
+def read_specs(policy: Path) -> tuple[ListSpec, ...]:
+    """Return the lists of a policy file, whatever its rules are like. Raises ConfigErrors."""
+    document = read_document(policy)
+    specs, errors = list_specs(document, validate(document, _Lists).lists, policy.parent)
+    if errors:
+        raise ConfigErrors(errors)
+    return specs
 
 
 def list_specs(
