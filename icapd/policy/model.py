@@ -271,6 +271,10 @@ class Policy:
             return TlsDecision("terminate", None)
         return self._decide_tls(range(len(self.tls)), facts, [])
 
+    def facts(self, tx: Transaction) -> Facts:
+        """Return what rules may ask of `tx`, its workspace chosen. Raises HeadError."""
+        return self._facts(tx, names_of(tx))
+
     def _facts(self, tx: Transaction, names: tuple[str, ...]) -> Facts:
         """Return the facts with the workspace chosen: the first that fits; one that is unknown is none."""
         facts = Facts(tx, names, self.lists, self._regexes)
