@@ -1,7 +1,8 @@
-"""`icapd check`: everything that would keep icapd or Squid from starting well, at once."""
+"""`icapd check`: what would keep icapd or Squid from starting well, or from doing what was meant."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import ssl
@@ -13,15 +14,23 @@ from typing import TYPE_CHECKING
 import click
 
 from icapd.cli.options import config_option
+from icapd.cli.subject import Subject, is_policy
+from icapd.cli.trace import plain
 from icapd.config import Config, load_config, render_config
-from icapd.errors import ConfigError, IcapdError
+from icapd.errors import ConfigErrors, IcapdError
 from icapd.pages import Pages
 from icapd.policy import load_policy
+from icapd.policy.explain import Asked
+from icapd.policy.finding import Finding
+from icapd.policy.lint import lint
+from icapd.policy.schema import policy_schema
 from icapd.source import read_document
 from icapd.squid import parse_check, write_fragments
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from icapd.policy import Policy
 
 # Around the fragment, so that `squid -k parse` reads a whole configuration and touches no log or pid file.
 _SQUID_CONF = """\
@@ -36,41 +45,121 @@ http_access deny all
 
 @click.command()
 @config_option
-def check(config_file: Path) -> int:
+@click.option("--strict", is_flag=True, help="Let warnings count for the exit status too.")
+@click.option("--no-squid", is_flag=True, help="Do not ask Squid what it thinks of its part.")
+@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of the policy, for editors, and stop.")
+def check(config_file: Path, *, strict: bool, no_squid: bool, as_object: bool, schema: bool) -> int:
     """Check the configuration, the policy with its lists, the block page, and what Squid says of its part.
 
-    Prints every option as it is in force (YAML) on standard output, and each finding as FILE:LINE: MESSAGE on
-    standard error. Exit status: 0 good, 1 findings.
+    -c takes an icapd.yaml, or a policy file directly (told apart by their keys). Prints every option as it
+    is in force (YAML) on standard output, with a comment for each list, and each finding on standard error:
+    FILE:LINE: LEVEL: WHAT — WHY — HOW TO MEND, then the `icapd explain` that shows it.
+
+    An error keeps icapd from serving, or a redirect from ever ending; a warning is a rule that does not do
+    what it seems to; a note is for information. Exit status: 0 good, 1 errors (with --strict also warnings).
     """
-    try:
-        config = load_config(config_file)
-    except IcapdError as error:
-        return _report(str(error).splitlines())
-    print(render_config(config), end="", flush=True)
-    return _report([*_policy(config), *_page(config), *_tls(config), *_squid(config)])
+    if schema:
+        print(json.dumps(policy_schema(), indent=2))
+        return 0
+    checked = _Checked(config_file, squid=not no_squid)
+    if as_object:
+        print(json.dumps(checked.as_json()))
+    else:
+        print(checked.text(), end="", flush=True)
+        for finding in checked.findings:
+            print(plain(finding.text()), file=sys.stderr)
+            command = finding.command(checked.subject_file)
+            if command is not None:
+                print(plain(f"    {command}"), file=sys.stderr)
+    counted = {"error", "warning"} if strict else {"error"}
+    return int(any(finding.level in counted for finding in checked.findings))
 
 
-def _report(findings: list[str]) -> int:
-    for finding in findings:
-        print(finding, file=sys.stderr)
-    return 1 if findings else 0
+class _Checked:
+    """What was found about one file."""
+
+    def __init__(self, file: Path, *, squid: bool) -> None:
+        self.findings: list[Finding] = []
+        self.subject_file = file
+        self.config: Config | None = None
+        self.policy: Policy | None = None
+        try:
+            self.config = None if is_policy(file) else load_config(file)
+        except IcapdError as error:
+            self.findings = list(_errors(error))
+            return
+        pages = self._page()
+        self._policy(file if self.config is None else self.config.policy, pages)
+        if self.config is not None:
+            self.findings += _tls(self.config)
+            self.findings += _squid(self.config) if squid else ()
+
+    def _page(self) -> Pages:
+        try:
+            return Pages.load(None if self.config is None else self.config.page)
+        except IcapdError as error:
+            self.findings += _errors(error)
+            return Pages.load(None)
+
+    def _policy(self, file: Path, pages: Pages) -> None:
+        try:
+            policy = self.policy = load_policy(file)
+        except IcapdError as error:
+            self.findings += _errors(error)
+            return
+        subject = Subject(policy, pages, self.config)
+        self.findings += lint(
+            policy, lambda tx, decision: subject.location(Asked("reqmod", tx, decision)) or ""
+        )
+
+    def text(self) -> str:
+        """Return the options in force as YAML, and a comment for each list."""
+        options = "" if self.config is None else render_config(self.config)
+        return options + "".join(f"# {plain(line)}\n" for line in self._lists())
+
+    def _lists(self) -> Iterator[str]:
+        for report in () if self.policy is None else self.policy.lists.reports:
+            ignored = f", {report.ignored:,} lines ignored" if report.ignored else ""
+            formats = ", ".join(dict.fromkeys(file.format for file in report.files))
+            yield f"list {report.name}: {report.entries:,} entries{ignored} ({formats})"
+
+    def as_json(self) -> dict[str, object]:
+        """Return the same as an object."""
+        reports = () if self.policy is None else self.policy.lists.reports
+        return {
+            "file": str(self.subject_file),
+            "findings": [finding.as_json(self.subject_file) for finding in self.findings],
+            "lists": [
+                {
+                    "name": one.name,
+                    "entries": one.entries,
+                    "files": [
+                        {
+                            "file": file.file,
+                            "format": file.format,
+                            "accepted": file.accepted,
+                            "ignored": {each.reason: each.count for each in file.ignored},
+                        }
+                        for file in one.files
+                    ],
+                }
+                for one in reports
+            ],
+        }
 
 
-def _policy(config: Config) -> Iterator[str]:
-    try:
-        load_policy(config.policy)
-    except IcapdError as error:
-        yield from str(error).splitlines()
+def _errors(error: IcapdError) -> Iterator[Finding]:
+    """Yield what keeps a file from being loaded."""
+    if isinstance(error, ConfigErrors):
+        for one in error.errors:
+            yield Finding(one.file, one.line, "error", "invalid", one.message)
+    else:
+        for line in str(error).splitlines():
+            yield Finding("icapd", 0, "error", "invalid", line)
 
 
-def _page(config: Config) -> Iterator[str]:
-    try:
-        Pages.load(config.page)
-    except IcapdError as error:
-        yield from str(error).splitlines()
-
-
-def _tls(config: Config) -> Iterator[str]:
+def _tls(config: Config) -> Iterator[Finding]:
     """Try the certificate, its key and the clients' CA as the listener will."""
     if config.tls is None:
         return
@@ -91,7 +180,7 @@ def _tls(config: Config) -> Iterator[str]:
             yield _at(config, ("tls", "client_ca"), f"{config.tls.client_ca}: {_reason(error)}")
 
 
-def _squid(config: Config) -> Iterator[str]:
+def _squid(config: Config) -> Iterator[Finding]:
     """Let the installed Squid read what `icapd squid-conf` would write now."""
     squid = shutil.which("squid", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin")
     if squid is None:
@@ -105,12 +194,14 @@ def _squid(config: Config) -> Iterator[str]:
         try:
             write_fragments(config, Path(directory))
             for complaint in parse_check(conf, squid):
-                yield f"{config.file}: Squid says of its fragment: {complaint}"
+                yield Finding(
+                    str(config.file), 0, "error", "squid", f"Squid says of its fragment: {complaint}"
+                )
         except IcapdError as error:
-            yield from str(error).splitlines()
+            yield from _errors(error)
 
 
-def _missing(config: Config) -> Iterator[str]:
+def _missing(config: Config) -> Iterator[Finding]:
     """Find files that Squid needs but does not ask for before it runs, or asks for in riddles."""
     settings = config.squid
     if settings.origin_ca is not None and (reason := _unreadable(settings.origin_ca)):
@@ -123,10 +214,10 @@ def _missing(config: Config) -> Iterator[str]:
         yield _at(config, ("squid", "certgen"), f"{settings.certgen} is not a program that can be run")
 
 
-def _at(config: Config, place: tuple[str, ...], message: str) -> str:
+def _at(config: Config, place: tuple[str, ...], message: str) -> Finding:
     """Return a finding about the option at `place`, with its line."""
     line = read_document(config.file).where(place)
-    return str(ConfigError(config.file, line, f"{'.'.join(place)}: {message}"))
+    return Finding(str(config.file), line, "error", "setup", f"{'.'.join(place)}: {message}")
 
 
 def _unreadable(path: Path) -> str | None:

@@ -16,7 +16,8 @@ from icapd.cli.subject import Subject, open_subject
 from icapd.cli.trace import as_text
 from icapd.events import decision_line
 from icapd.http import ResponseHead
-from icapd.policy.explain import Explanation, as_json, explain as ask
+from icapd.policy.explain import Explanation, as_json
+from icapd.policy.explain import explain as ask
 from icapd.policy.question import Answered, Question, read_field, read_question, read_time
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 @click.option("--all", "whole", is_flag=True, help="Print every rule looked at, however many.")
 @click.option("--answer", "answers", is_flag=True, help="Print also what icapd would send: head and page.")
 @click.option("--batch", is_flag=True, help="Read JSON lines from standard input, print one for each.")
-def explain(config_file: Path, method: str | None, url: str | None, *, batch: bool, **given: Any) -> int:
+def explain(config_file: Path, method: str | None, url: str | None, *, batch: bool, **given: Any) -> int:  # noqa: ANN401  (click's)
     """Say what the policy does with METHOD URL, and show every rule that had a say.
 
     -c takes an icapd.yaml, or a policy file directly (told apart by their keys). CONNECT takes host:port.

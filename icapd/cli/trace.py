@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from icapd.adaptation import display_url
 from icapd.policy.explain import Asked, Explanation, action_name, shown, waits_for
 from icapd.policy.model import Refuse
-from icapd.adaptation import display_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from icapd.facts import transaction_of
 from icapd.http import HeadError
+from icapd.policy.filetypes import sniff
 from icapd.transaction import BodyFacts, Point
 
 if TYPE_CHECKING:
@@ -104,8 +105,7 @@ def _body(response: Answered) -> BodyFacts | None:
 
 
 def _types_of(start: bytes | None) -> tuple[str, ...] | None:
-    del start
-    return None
+    return None if start is None else sniff(start)
 
 
 def _name(name: str) -> str:

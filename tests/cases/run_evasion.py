@@ -101,7 +101,11 @@ class Asker:
         """Ask all at once; {"": {error}} where the policy was refused."""
         lines = "".join(f"{line_of(case)}\n" for case in cases)
         done = subprocess.run(
-            self.command(policy, *options), input=lines.encode(), capture_output=True, timeout=120, check=False
+            self.command(policy, *options),
+            input=lines.encode(),
+            capture_output=True,
+            timeout=120,
+            check=False,
         )
         if not done.stdout and done.returncode:
             return {"": {"error": done.stderr.decode(errors="replace").strip()[-400:]}}

@@ -50,24 +50,24 @@ def test_a_good_configuration_is_printed_with_every_default(
 @pytest.mark.parametrize(
     ("text", "findings"),
     [
-        ("listen: [icap://a\npolicy: p\n", [r"DIR/icapd.yaml:\d+: not YAML: .*"]),
-        ("", ["DIR/icapd.yaml: is empty"]),
-        ("- a\n", ["DIR/icapd.yaml:1: the file must be a mapping .*"]),
+        ("listen: [icap://a\npolicy: p\n", [r"DIR/icapd.yaml:\d+: error: not YAML: .*"]),
+        ("", ["DIR/icapd.yaml: error: is empty"]),
+        ("- a\n", ["DIR/icapd.yaml:1: error: the file must be a mapping .*"]),
         (
             "listn: []\npolicy: p\nlimits: {idle: 1}\n",
             [
-                "DIR/icapd.yaml:1: 'listen' is missing",
-                "DIR/icapd.yaml:1: unknown key 'listn'; did you mean 'listen'\\?",
-                "DIR/icapd.yaml:3: limits.idle: should be greater than 60",
+                "DIR/icapd.yaml:1: error: 'listen' is missing",
+                "DIR/icapd.yaml:1: error: unknown key 'listn'; did you mean 'listen'\\?",
+                "DIR/icapd.yaml:3: error: limits.idle: should be greater than 60",
             ],
         ),
         (
             SMALLEST.replace("policy.yaml", "none.yaml"),
-            ["DIR/none.yaml: cannot be read: No such file or directory"],
+            ["DIR/none.yaml: error: cannot be read: No such file or directory"],
         ),
         (
             SMALLEST + "tls: {certificate: c.pem, key: k.pem}\n",
-            [r"DIR/icapd.yaml:3: tls.certificate: DIR/c.pem cannot be read: No such file or directory"],
+            [r"DIR/icapd.yaml:3: error: tls.certificate: DIR/c.pem cannot be read: No such file or directory"],
         ),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_bad_configuration(
 def test_a_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     status, out, findings = check(tmp_path, capsys)
     assert (status, out) == (1, "")
-    assert findings == ["DIR/icapd.yaml: cannot be read: No such file or directory"]
+    assert findings == ["DIR/icapd.yaml: error: cannot be read: No such file or directory"]
 
 
 def test_policy_lists_page_and_certificate_are_all_reported_at_once(
@@ -104,10 +104,10 @@ def test_policy_lists_page_and_certificate_are_all_reported_at_once(
     status, _, findings = check(directory, capsys)
     text = "\n".join(findings)
     assert status == 1
-    assert re.search(r"^DIR/policy.yaml:2: .*none.txt", text, re.MULTILINE), text
+    assert re.search(r"^DIR/policy.yaml:2: error: .*none.txt", text, re.MULTILINE), text
     assert re.search(r"^DIR/policy.yaml:5: .*'hst'.*did you mean 'host'", text, re.MULTILINE), text
-    assert re.search(r"^DIR/page.html:2: unknown macro {uri}", text, re.MULTILINE), text
-    assert re.search(r"^DIR/icapd.yaml:4: tls: certificate and key do not serve", text, re.MULTILINE), text
+    assert re.search(r"^DIR/page.html:2: error: unknown macro {uri}", text, re.MULTILINE), text
+    assert re.search(r"^DIR/icapd.yaml:4: error: tls: certificate and key do not serve", text, re.MULTILINE), text
 
 
 @needs_squid
@@ -120,9 +120,9 @@ def test_squid_reads_its_fragment(
     status, _, findings = check(directory, capsys)
     assert status == 1
     assert findings == [
-        f"DIR/icapd.yaml:5: squid.origin_ca: DIR/none.pem {gone}",
-        f"DIR/icapd.yaml:3: squid.ca: DIR/ca/bump.pem {gone}; `icapd ca create` makes it",
-        "DIR/icapd.yaml:4: squid.certgen: /none is not a program that can be run",
+        f"DIR/icapd.yaml:5: error: squid.origin_ca: DIR/none.pem {gone}",
+        f"DIR/icapd.yaml:3: error: squid.ca: DIR/ca/bump.pem {gone}; `icapd ca create` makes it",
+        "DIR/icapd.yaml:4: error: squid.certgen: /none is not a program that can be run",
     ]
     (directory / "icapd.yaml").write_text(SMALLEST)
     ca = make_bump_ca(directory / "ca", name="test", now=datetime.now(UTC))
@@ -132,7 +132,7 @@ def test_squid_reads_its_fragment(
     status, _, findings = check(directory, capsys)
     assert status == 1
     assert findings
-    assert all(line.startswith("DIR/icapd.yaml: Squid says of its fragment: ") for line in findings)
+    assert all(line.startswith("DIR/icapd.yaml: error: Squid says of its fragment: ") for line in findings)
 
 
 def test_check_needs_no_write_access(directory: Path) -> None:

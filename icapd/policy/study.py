@@ -1,0 +1,122 @@
+"""A policy under study: its rules with a request for each, and what becomes of that request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from icapd.http import HeadError
+from icapd.policy.finding import Finding, Level, place_of
+from icapd.policy.model import Allow, Bypass, Decision, Policy, Refuse, Rule, TlsDecision, TrafficRule
+from icapd.policy.witness import Witnesses
+from icapd.transaction import Point, Transaction
+
+if TYPE_CHECKING:
+    from icapd.policy.question import Question
+
+Locate = Callable[[Transaction, Decision], str]
+PASSING = (Allow, Bypass)
+# What a CONNECT never has; a `url` with a path is one of them too.
+AFTER_CONNECT = frozenset(
+    {"path", "regex", "mime", "file_type", "file_name", "size", "content_length", "md5", "sha256"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Studied:
+    """A rule with a request that it holds for (None: none was found) and the decision on that."""
+
+    number: int
+    rule: TrafficRule
+    question: Question | None
+    decision: Decision | None
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the rule decides the request that it holds for."""
+        return self.decision is not None and self.decision.rule is self.rule
+
+    @property
+    def ends(self) -> bool:
+        """Whether the rule blocks or redirects."""
+        return not isinstance(self.rule.action, PASSING)
+
+
+class Study:
+    """One policy; everything asked of it is asked once."""
+
+    def __init__(self, policy: Policy, locate: Locate) -> None:
+        self.policy = policy
+        self.locate = locate
+        self.witnesses = Witnesses(policy)
+
+    @cached_property
+    def rules(self) -> tuple[TrafficRule, ...]:
+        """The rules that decide, bypass first; those in shadow mode decide nothing."""
+        rules = (*self.policy.bypass, *self.policy.access)
+        return tuple(rule for rule in rules if not rule.shadow)
+
+    @cached_property
+    def studied(self) -> tuple[Studied, ...]:
+        """Each rule with the first of its requests that it decides, else with the first of them."""
+        return tuple(self._study(number, rule) for number, rule in enumerate(self.rules))
+
+    @cached_property
+    def numbers(self) -> dict[int, int]:
+        """The number of each rule, by its identity: rules are compared deeply otherwise."""
+        return {id(rule): number for number, rule in enumerate(self.rules)}
+
+    def _study(self, number: int, rule: TrafficRule) -> Studied:
+        first: Studied | None = None
+        for question in self.witnesses.for_rule(rule):
+            one = Studied(number, rule, question, self.decide(question))
+            if one.is_reached:
+                return one
+            first = first or one
+        return first or Studied(number, rule, None, None)
+
+    def decide(self, question: Question) -> Decision:
+        """Return the decision at the point where the question ends, as Squid would ask."""
+        decision = self.decide_at(question, Point.REQMOD)
+        if question.response is None or question.is_connect or not isinstance(decision.action, PASSING):
+            return decision
+        return self.decide_at(question, Point.RESPMOD)
+
+    def decide_at(self, question: Question, point: Point) -> Decision:
+        """Return the decision at one point."""
+        try:
+            return self.policy.decide(question.transaction(point))
+        except HeadError as error:
+            return Decision(Refuse(str(error)), "message")
+
+    def decide_tls(self, question: Question) -> TlsDecision:
+        """Return what Squid does with the tunnel that the CONNECT `question` opens."""
+        return self.policy.decide_tls(question.transaction(Point.REQMOD))
+
+    def as_connect(self, question: Question) -> Question | None:
+        """Return the CONNECT that comes before an https request, or None for other requests."""
+        try:
+            url = question.transaction(Point.REQMOD).request
+            target = None if url is None else url.url
+        except HeadError:
+            return None
+        if target is None or target.scheme not in {"https", "wss"} or question.is_connect:
+            return None
+        host = f"[{target.host}]" if ":" in target.host else target.host
+        return replace(question, method="CONNECT", uri=f"{host}:{target.port}", headers=(), response=None)
+
+    def as_https(self, question: Question, rule: Rule) -> Question | None:
+        """Return the question by https, if the rule holds for that too."""
+        if question.is_connect:
+            return None
+        scheme, _, rest = question.uri.partition("://")
+        asked = question if scheme == "https" else replace(question, uri=f"https://{rest}")
+        return asked if self.witnesses.truth(rule, asked) else None
+
+    @staticmethod
+    def finding(rule: Rule, level: Level, code: str, *said: str, proof: Question | None = None) -> Finding:
+        """Return a finding on a rule; `said` is what, why, how to mend."""
+        what, why, mend = said
+        return Finding(*place_of(rule.source), level, code, what, why, mend, proof)
