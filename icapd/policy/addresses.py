@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 from bisect import bisect_right
 from dataclasses import dataclass
+from functools import lru_cache
 
 Range = tuple[int, int, int]  # version, first, last
 _NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32  # RFC 6052 §2.1
 
 
+@lru_cache(maxsize=4096)  # the same clients and hosts ask again
 def address_number(text: str) -> tuple[int, int] | None:
     """Return (version, number) of an address; IPv4-mapped IPv6 counts as IPv4."""
     try:

@@ -9,7 +9,6 @@ response at RESPMOD, else the request.
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import unquote
 
@@ -19,6 +18,7 @@ from icapd.policy.addresses import address_number, embedded_addresses
 from icapd.policy.filenames import disposition_names, url_names
 from icapd.policy.media import content_length, media_types
 from icapd.policy.regexes import NO_REGEXES
+from icapd.policy.views import View
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class Facts:
         request: RequestHead | None = tx.request
         self.target: Target | None = None if request is None else request.url
 
-    @cached_property
+    @View
     def method(self) -> str | None:
         """The method as sent; NONE, which Squid makes of a failed tunnel, is CONNECT."""
         request = self.tx.request
@@ -129,7 +129,7 @@ class Facts:
             return "CONNECT" if self.tx.point is Point.TLS else None
         return "CONNECT" if request.method.upper() == "NONE" else request.method
 
-    @cached_property
+    @View
     def is_tunnel(self) -> bool:
         """Whether what is asked for is a tunnel, whose content other requests will show."""
         request = self.tx.request
@@ -141,14 +141,14 @@ class Facts:
         """For each name the lists that hold it or its URL."""
         return self._strictly_listed if strict else self._generously_listed
 
-    @cached_property
+    @View
     def _generously_listed(self) -> tuple[tuple[str, ...], ...]:
         return tuple(
             tuple(name for host in (name, *embedded_addresses(name)) for name in self._lists_of(host, False))
             for name in self.names
         )
 
-    @cached_property
+    @View
     def _strictly_listed(self) -> tuple[tuple[str, ...], ...]:
         return tuple(self._lists_of(name, True) for name in self.names)
 
@@ -159,12 +159,12 @@ class Facts:
         more = self.lists.lookup_url(host, self.spellings, self.target.query, strict=strict)
         return (*found, *more)
 
-    @cached_property
+    @View
     def may_be_listed(self) -> tuple[str, ...]:
         """The lists that could hold a URL of one of the names."""
         return tuple(each for name in self.names for each in self.lists.may_hold_url(name))
 
-    @cached_property
+    @View
     def listed_otherwise(self) -> tuple[str, ...]:
         """The lists that hold an address that the host leads to, or a digest of the body."""
         body = self.tx.body
@@ -173,17 +173,17 @@ class Facts:
         found += [name for digest in digests if digest for name in self.lists.lookup_hash(digest)]
         return tuple(dict.fromkeys(found))
 
-    @cached_property
+    @View
     def path_unknown(self) -> bool:
         """Whether there is no path yet, as at CONNECT."""
         return self.target is None or self.target.path is None
 
-    @cached_property
+    @View
     def client(self) -> tuple[int, int] | None:
         """(4 or 6, address as a number), or None when not told or no address."""
         return address_number(self.tx.client.address or "")
 
-    @cached_property
+    @View
     def spellings(self) -> tuple[str, ...]:
         """The path in normal form and in every reading that a lax server could give it."""
         request = self.tx.request
@@ -194,7 +194,7 @@ class Facts:
             return (path,)
         return spellings(path, sent_path(request.target))
 
-    @cached_property
+    @View
     def urls(self) -> tuple[str, ...]:
         """The whole URL under every name and in every spelling, normal form first; () without a path."""
         target = self.target
@@ -209,25 +209,25 @@ class Facts:
             for path, query in tails
         )
 
-    @cached_property
+    @View
     def loose_regexes(self) -> frozenset[str]:
         """The regexes that match any of `urls`, letters' case ignored."""
         return frozenset[str]().union(*map(self.regexes.loose, self.urls))
 
-    @cached_property
+    @View
     def exact_regexes(self) -> frozenset[str]:
         """The regexes that match every one of `urls`."""
         first, *more = self.urls
         return frozenset(self.regexes.exact(first)).intersection(*map(self.regexes.exact, more))
 
-    @cached_property
+    @View
     def headers(self) -> Headers | None:
         """The header of the message at hand, or None where it is not known."""
         if self.is_response:
             return None if self.tx.response is None else self.tx.response.headers
         return None if self.tx.request is None else self.tx.request.headers
 
-    @cached_property
+    @View
     def has_content(self) -> bool | None:
         """Whether the message at hand has a body; None where its head is not known."""
         if self.headers is None:
@@ -240,7 +240,7 @@ class Facts:
             return False
         return self.tx.body is not None or bool(self.length) or b"transfer-encoding" in self.headers
 
-    @cached_property
+    @View
     def length(self) -> int | None:
         """The message's Content-Length in bytes, or None if it has none."""
         try:
@@ -248,18 +248,18 @@ class Facts:
         except HeadError:  # `Policy.decide` has refused it, wherever it counts
             return None
 
-    @cached_property
+    @View
     def media(self) -> tuple[str, ...]:
         """The media types that the message at hand declares."""
         return () if self.headers is None else media_types(self.headers)
 
-    @cached_property
+    @View
     def sniffed(self) -> tuple[frozenset[str], ...]:
         """For each type found in the content the media types that stand for it."""
         body = self.tx.body
         return tuple(map(filetypes.media_of, (body.file_types if body is not None else None) or ()))
 
-    @cached_property
+    @View
     def file_names(self) -> tuple[tuple[str, ...], ...]:
         """For each name that the message's file has the ways to read it, plainest first."""
         found = [url_names(self.spellings)] if self.spellings else []

@@ -46,7 +46,7 @@ def readings(names: Iterable[str]) -> tuple[str, ...]:
     """Return each name as it is, and as it is once the ignorable has been dropped; each once."""
     found: dict[str, None] = {}
     for name in names:
-        base = name.replace("\\", "/").rstrip("/ .").rpartition("/")[2]
+        base = name.strip("'\"").replace("\\", "/").rstrip("/ .").rpartition("/")[2]
         for text in (name, base, base.partition("\0")[0], base.partition(";")[0]):
             for one in (text, text.translate(_INVISIBLE)):
                 found[_saved(one)] = None

@@ -30,7 +30,7 @@ def _table() -> dict[int, str]:
     from confusable_homoglyphs import confusables  # noqa: PLC0415  (900 KB of JSON, for those who use it)
 
     small = "abcdefghijklmnopqrstuvwxyz0123456789"
-    table: dict[int, str] = {}
+    table = {0x4CF: "l"}  # the small palochka: the table has the capital only
     for form in small + small.upper():  # names are in small letters: those come first
         for alike in confusables.confusables_data.get(form, ()):
             character = alike["c"].strip("\u200e")

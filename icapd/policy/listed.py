@@ -56,5 +56,7 @@ class ListIs:
     def category(self, facts: Facts) -> str | None:
         """Return the categories that decided, as shown on the page."""
         found = self._found(facts)
+        if len(found) == 1 and len(self.lists) == 1:
+            return self.shown[0] if self.lists[0] in found else None
         shown = [each for name, each in zip(self.lists, self.shown, strict=True) if name in found]
         return ", ".join(dict.fromkeys(shown)) or None
