@@ -11,6 +11,7 @@ import binascii
 import re
 from urllib.parse import unquote
 
+IN_DOUBT = "\0"  # stands among the groups of a user whose other groups could not be told; no name has it
 _PIECE = re.compile(r"(?:[^,\\]|\\.?)+", re.DOTALL)  # up to a comma that no backslash takes away
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _NEXT_URI = re.compile(r",\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")

@@ -66,6 +66,7 @@ class UseAdapted:
 
 Answer = UseVirgin | UseAdapted
 _VIRGIN = UseVirgin()
+_REFUSED = Decision(Block(), "users")
 _PASSING = frozenset({Allow, Bypass})
 _REQMOD = Point.REQMOD  # as a global: see icapd.protocol.server
 
@@ -78,12 +79,21 @@ class Outcome(NamedTuple):
     tls: TlsDecision | None = None
 
 
-def adapt(tx: Transaction, policy: Policy, pages: Pages, decision_id: str, *, marks_connect: bool) -> Outcome:
+def adapt(
+    tx: Transaction,
+    policy: Policy,
+    pages: Pages,
+    decision_id: str,
+    *,
+    marks_connect: bool,
+    refused: bool = False,
+) -> Outcome:
     """Decide `tx` and give the answer that carries the decision out.
 
-    `marks_connect`: whether the asking Squid runs the fragment that reads our marks.
+    `marks_connect`: whether the asking Squid runs the fragment that reads our marks. `refused`: the user
+    is denied whatever the rules say, since what they ask about him could not be told.
     """
-    decision = policy.decide(tx)
+    decision = _REFUSED if refused else policy.decide(tx)
     action = decision.action
     request = tx.request
     tunnel = None  # the CONNECT to mark

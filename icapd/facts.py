@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from icapd.accounts import group_names, groups_in, guessed, without_scheme
+from icapd.accounts import IN_DOUBT, group_names, groups_in, guessed, without_scheme
 from icapd.http import HeadError, RequestHead, ResponseHead
 from icapd.transaction import Client, Point, Transaction
 
@@ -129,7 +129,7 @@ def _uri_name(value: bytes, encoding: str) -> str | None:
 
 
 def _groups(headers: Mapping[bytes, bytes], names: UserHeaders) -> tuple[str, ...] | None:
-    """Every name of every group that headers tell of; None if they do not tell all there is to tell."""
+    """Every name of every group that headers tell of; IN_DOUBT if not all are told, None if none was to be."""
     value = headers.get(b"x-authenticated-groups")
     asked = names.groups if FRAGMENT in headers else ()
     if value is None and not asked:
@@ -139,8 +139,8 @@ def _groups(headers: Mapping[bytes, bytes], names: UserHeaders) -> tuple[str, ..
         told = headers.get(header)
         if told == b"1":
             found += group_names(group)
-        elif told != b"0":
-            return None
+        elif told != b"0" and IN_DOUBT not in found:
+            found += (IN_DOUBT,)
     return found
 
 

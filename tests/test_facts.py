@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from icapd.accounts import IN_DOUBT
 from icapd.facts import USUAL, UserHeaders, group_header, transaction_of, user_headers
 from icapd.http import HeadError
 from icapd.transaction import Point, Transaction
@@ -203,9 +204,10 @@ def test_groups_that_squid_was_asked_about() -> None:
     assert asked(staff="0", CORP__kids="0") == ()
 
 
-def test_a_group_that_an_older_fragment_does_not_ask_about_leaves_all_unknown() -> None:
-    assert asked(staff="1") is None
-    assert asked(staff="1", CORP__kids="-") is None
+def test_a_group_that_an_older_fragment_does_not_ask_about_is_in_doubt() -> None:
+    assert asked(staff="1") == ("staff", IN_DOUBT)
+    assert asked(staff="1", CORP__kids="-") == ("staff", IN_DOUBT)
+    assert asked() == (IN_DOUBT,)
 
 
 def test_a_client_without_the_fragment_is_not_expected_to_tell_groups() -> None:

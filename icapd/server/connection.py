@@ -6,6 +6,7 @@ The sans-IO ServerConnection knows what may be said; this class knows when to st
 from __future__ import annotations
 
 import enum
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListener, ISSLTransport
@@ -28,11 +29,12 @@ from icapd.protocol import (
 )
 from icapd.protocol.server import HEAD, PREVIEW
 from icapd.server.sending import DirectSender, TlsSender
-from icapd.server.site import TICK, Site
+from icapd.server.site import TICK, Site, Waiting
 
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
+    from icapd.adaptation import Answer
     from icapd.server.interfaces import TcpTransport, TlsTransport, Transport
     from icapd.server.reading import Reading
 
@@ -53,6 +55,15 @@ class Plan(enum.Enum):
 _NONE, _UNMODIFIED, _ECHO = Plan  # as globals: see icapd.protocol.server
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the request at hand has waited for has come."""
+
+    icap: RequestReceived
+    waiting: Waiting
+    groups: tuple[str, ...] | None
+
+
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
 class IcapProtocol(Protocol):
     """Serves one connection until either side ends it."""
@@ -67,6 +78,7 @@ class IcapProtocol(Protocol):
         self.since = site.tick  # tick of the last progress in the phase at hand
         self._partial = False  # the phase is a head that has begun and not ended
         self._lingering = False
+        self._waits = False  # for groups; until they come nothing else is taken, only held
         self._paused = False
         self._peer_done = False
         self._reading: Reading | None = None  # plain TCP is read by the site's hub
@@ -124,8 +136,11 @@ class IcapProtocol(Protocol):
 
     # -- events to answers -----------------------------------------------------------------------
 
-    def _advance(self, first: Event | None = None) -> None:
+    def _advance(self, first: Event | _Told | None = None) -> None:
         conn = self.conn
+        if self._waits:
+            self._set_paused(conn.wants_pause)
+            return
         try:
             if first is not None:
                 self._take(first)
@@ -134,7 +149,7 @@ class IcapProtocol(Protocol):
                     self._request(event)
                 else:
                     self._take(event)
-                if self._lingering or self.sender.congested:
+                if self._lingering or self._waits or self.sender.congested:
                     break
         except RemoteProtocolError as error:
             self._refuse(error)
@@ -157,7 +172,7 @@ class IcapProtocol(Protocol):
         elif self._paused or unread or self.sender.congested:
             self._set_paused(self.sender.congested or conn.wants_pause)
 
-    def _take(self, event: Event) -> None:
+    def _take(self, event: Event | _Told) -> None:
         if isinstance(event, DataReceived):
             self._data(event)
         elif isinstance(event, BodyEnded):
@@ -167,6 +182,9 @@ class IcapProtocol(Protocol):
             self.sender.write(self.conn.send_unmodified(self.site.banner))
         elif isinstance(event, ConnectionEnded):
             self._linger()
+        elif isinstance(event, _Told):
+            may_204 = self.conn.may_204
+            self._answer(event.icap, event.waiting.finish(event.groups, may_204), may_204)
 
     def _request(self, icap: RequestReceived) -> None:
         site = self.site
@@ -185,15 +203,28 @@ class IcapProtocol(Protocol):
             self.decision_id = decision_id = site.next_id()
             may_204 = conn.may_204
             answer = site.adapt(icap, service, decision_id, may_204=may_204)
-            if type(answer) is UseAdapted:
-                self.sender.write(conn.send_answer(_adapted(answer, decision_id), site.banner))
-            elif not may_204:
-                self.plan = _NONE if icap.body is None else _ECHO
-                self.sender.write(conn.send_answer(_echo(icap), site.banner))
-            elif icap.body is None:
-                self.sender.write(conn.send_unmodified(site.banner))
+            if type(answer) is Waiting:
+                self._waits = True
+                answer.groups.then(lambda groups: self._told(_Told(icap, answer, groups)))
             else:
-                self.plan = _UNMODIFIED
+                self._answer(icap, answer, may_204)
+
+    def _told(self, told: _Told) -> None:
+        self._waits = False
+        if not self._lingering:  # the connection may have ended meanwhile
+            self._advance(told)
+
+    def _answer(self, icap: RequestReceived, answer: Answer, may_204: bool) -> None:
+        conn = self.conn
+        if type(answer) is UseAdapted:
+            self.sender.write(conn.send_answer(_adapted(answer, self.decision_id), self.site.banner))
+        elif not may_204:
+            self.plan = _NONE if icap.body is None else _ECHO
+            self.sender.write(conn.send_answer(_echo(icap), self.site.banner))
+        elif icap.body is None:
+            self.sender.write(conn.send_unmodified(self.site.banner))
+        else:
+            self.plan = _UNMODIFIED
 
     def _data(self, event: DataReceived) -> None:
         limit = self.site.config.limits.body_bytes
@@ -281,6 +312,8 @@ class IcapProtocol(Protocol):
 
     def _check_body(self, age: float, limit: float) -> None:
         conn = self.conn
+        if self._waits:
+            return  # the directory has a deadline of its own
         if conn.awaits_trailer and age >= _TRAILER_TICKS * TICK:
             self._advance(conn.end_body_now())
         elif self.plan is _UNMODIFIED and conn.state is PREVIEW and age >= _PREVIEW_TICKS * TICK:

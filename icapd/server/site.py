@@ -11,13 +11,15 @@ import itertools
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, final
 
 from twisted.logger import Logger
 
 from icapd.adaptation import Answer, UseVirgin, adapt, display_url
+from icapd.directory import Directory, Pending, load_directory
 from icapd.events import decision_line
-from icapd.facts import FRAGMENT, transaction_of
+from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.pages import Pages
 from icapd.policy import Policy, load_policy
@@ -25,11 +27,14 @@ from icapd.protocol import Banner, RemoteProtocolError
 from icapd.server.services import Service, services
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from icapd.config import Config
     from icapd.events import DecisionLog
     from icapd.protocol import RequestReceived
     from icapd.server.connection import IcapProtocol
     from icapd.server.reading import Hub
+    from icapd.transaction import Transaction
 
 TICK = 0.5  # seconds; deadlines are counted in ticks, so that the hot path reads an int, not a clock
 
@@ -37,19 +42,42 @@ _LOSS_TICKS = 20  # between two reports of lost decision lines
 _MAX_WARNINGS = 20  # a tick: a hostile peer must not fill the journal
 
 
+_NOBODY = Directory()
+
+
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One loaded policy with its pages; `istag` changes exactly when the policy does."""
+    """One loaded policy with its pages and what is known of users; `istag` changes exactly when they do."""
 
     policy: Policy
     pages: Pages
     istag: bytes
+    directory: Directory = _NOBODY
+    user_headers: UserHeaders = USUAL
 
 
 def load_generation(config: Config) -> Generation:
-    """Load policy and pages. Raises ConfigErrors; nothing is half-loaded."""
+    """Load policy, pages and users. Raises ConfigErrors; nothing is half-loaded."""
     policy = load_policy(config.policy)
-    return Generation(policy, Pages.load(config.page), b"icapd-" + policy.digest.encode("ascii"))
+    directory = load_directory(config, policy)
+    parts = ("icapd", policy.digest, directory.static.digest)
+    istag = "-".join(filter(None, parts)).encode("ascii")
+    return Generation(policy, Pages.load(config.page), istag, directory, config.user_headers)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A decision that needs `groups` which are still being asked for."""
+
+    groups: Pending
+    _add: Callable[[tuple[str, ...] | None], None]
+    _decide: Callable[[bool], Answer]
+
+    def finish(self, groups: tuple[str, ...] | None, may_204: bool) -> Answer:
+        """Decide, by the generation that the transaction began with, and record it."""
+        self._add(groups)
+        return self._decide(may_204)
 
 
 class Site:
@@ -105,7 +133,9 @@ class Site:
                 self.log.failure("a deadline could not be kept")
                 connection.abort()
 
-    def adapt(self, icap: RequestReceived, service: Service, decision_id: str, *, may_204: bool) -> Answer:
+    def adapt(
+        self, icap: RequestReceived, service: Service, decision_id: str, *, may_204: bool
+    ) -> Answer | Waiting:
         """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head.
 
         `may_204`: whether an unchanged message is answered with 204, or sent back.
@@ -114,14 +144,34 @@ class Site:
         headers = icap.headers
         now = time.time()  # noqa: TID251  # the server's clock
         try:
-            tx = transaction_of(service.point, headers, icap.request_head, icap.response_head, now)
+            tx = transaction_of(
+                service.point, headers, icap.request_head, icap.response_head, now, generation.user_headers
+            )
         except HeadError as error:
             raise RemoteProtocolError(400, str(error)) from None
+        marks = FRAGMENT in headers
+        directory = generation.directory
+        if directory.asked:
+            pending = directory.complete(tx.client)
+            if pending is not None:
+                decide = partial(self._decide, tx, generation, decision_id, marks)
+                return Waiting(pending, partial(directory.add, tx.client), decide)
+        return self._decide(tx, generation, decision_id, marks, may_204)
+
+    def _decide(
+        self, tx: Transaction, generation: Generation, decision_id: str, marks: bool, may_204: bool
+    ) -> Answer:
         decision = tls = None
         status = 500
+        directory = generation.directory
         try:
             decision, answer, tls = adapt(
-                tx, generation.policy, generation.pages, decision_id, marks_connect=FRAGMENT in headers
+                tx,
+                generation.policy,
+                generation.pages,
+                decision_id,
+                marks_connect=marks,
+                refused=directory.asked and directory.refuses(tx.client),
             )
             status = 204 if may_204 and type(answer) is UseVirgin else 200
         finally:
