@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+import unicodedata
+from functools import lru_cache
 from urllib.parse import unquote
 
 IN_DOUBT = "\0"  # stands among the groups of a user whose other groups could not be told; no name has it
@@ -68,6 +70,24 @@ def _unescaped(value: str) -> str:
         return bytes.fromhex(digits.replace("\\", "")).decode("utf-8", "replace") if digits else match[2]
 
     return _ESCAPE.sub(plain, value)
+
+
+@lru_cache(4096)
+def user_forms(user: str) -> tuple[str, ...]:
+    r"""Return every name that a user could be meant by, in folded case, the one sent first.
+
+    `CORP\alice`, `alice@CORP.TEST` and `CN=alice,OU=users` could be alice. So could what a server takes for
+    the same name: percent-encoded, in wide letters, with more spaces (RFC 4518 §2 prepares names so).
+    """
+    forms = {user.casefold(): None}
+    decoded = unquote(user)
+    for text in (user, decoded, " ".join(unicodedata.normalize("NFKC", decoded).split())):
+        name = text.casefold()
+        pairs = pairs_of(name) if "=" in name else ()
+        for each in (name, name.rpartition("\\")[2], pairs[0][1] if pairs else ""):
+            forms[each] = forms[each.partition("@")[0]] = None
+    forms.pop("", None)
+    return tuple(forms)
 
 
 def bare_name(user: str, realms: frozenset[str] = frozenset()) -> str:

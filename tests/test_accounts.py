@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icapd.accounts import bare_name, group_names, groups_in, guessed, pairs_of, without_scheme
+from icapd.accounts import bare_name, group_names, groups_in, guessed, pairs_of, user_forms, without_scheme
 
 
 def b64(text: str) -> str:
@@ -34,6 +34,28 @@ def b64(text: str) -> str:
 )
 def test_a_bare_name(user: str, bare: str) -> None:
     assert bare_name(user) == bare
+
+
+@pytest.mark.parametrize(
+    "user",
+    ["alice", "ALICE", "alice@CORP.TEST", "CORP\\Alice", "CORP\\alice@CORP.TEST", "CN=Alice,OU=Users,DC=corp",
+     "CORP%5Calice", "%61lice", "alice%40CORP", "\uff41\uff4c\uff49\uff43\uff45", " alice ", "ALICE@corp.test"],
+)  # fmt: skip
+def test_who_could_be_alice(user: str) -> None:
+    assert "alice" in user_forms(user)
+    assert user_forms(user)[0] == user.casefold()
+
+
+@pytest.mark.parametrize(
+    "user", ["bob", "malice", "bob@alice", "alice\\bob", "cn=bob,cn=alice", "@alice", ""]
+)
+def test_who_could_not(user: str) -> None:
+    assert "alice" not in user_forms(user)
+    assert "" not in user_forms(user)
+
+
+def test_letters_are_one_name_however_they_are_composed() -> None:
+    assert "zoë" in user_forms("zoe\u0308")
 
 
 def test_only_known_realms_are_taken_off() -> None:

@@ -13,10 +13,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, TypeVar
 
+from icapd.accounts import user_forms
 from icapd.http import TUNNEL_METHODS, is_address
 from icapd.policy.addresses import address_number, embedded_addresses
 from icapd.policy.homograph import skeleton
-from icapd.policy.match import ClientIs, HostIs, parents, user_forms
+from icapd.policy.match import ClientIs, HostIs, parents
 from icapd.policy.paths import path_key
 from icapd.policy.who import group_forms
 from icapd.transaction import Point

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from icapd.accounts import user_forms
 from icapd.http import DEFAULT_PORTS, is_address
 from icapd.policy.addresses import Ranges, address_number, embedded_addresses
 from icapd.policy.wildcards import Wildcard, fits
@@ -329,11 +330,3 @@ class UserIs:
         """File it under its names, and under "any user" if it has patterns."""
         names = [("user", name) for name in sorted(self.exact)]
         return (*names, ("user", "*")) if self.patterns else tuple(names)
-
-
-def user_forms(user: str) -> tuple[str, ...]:
-    """Return a user's name as sent and without realm or domain, in folded case."""
-    name = user.casefold()
-    return name, name.partition("@")[0], name.rpartition("\\")[2]
-
-

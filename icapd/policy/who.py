@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from icapd.accounts import IN_DOUBT
 from icapd.policy.wildcards import Wildcard, fits
 
 if TYPE_CHECKING:
@@ -37,11 +38,16 @@ class GroupIs:
     criterion = "group"
 
     def truth(self, facts: Facts, *, strict: bool) -> Truth:
-        """Compare; generously, the short name of a group is its name too. No groups: absent."""
+        """Compare; generously, the short name of a group is its name too. No groups: absent.
+
+        A user of whom not all groups could be told may be in this one: that blocks him, and never exempts.
+        """
         groups = facts.tx.client.groups
         if groups is None:
             return False if facts.is_final else None
-        return any(self._is(group, strict=strict) for group in groups)
+        if any(self._is(group, strict=strict) for group in groups if group != IN_DOUBT):
+            return True
+        return not strict and IN_DOUBT in groups
 
     def _is(self, group: str, *, strict: bool) -> bool:
         forms = (group.casefold(),) if strict else group_forms(group)
@@ -51,11 +57,12 @@ class GroupIs:
 
     def found(self, facts: Facts) -> str:
         """Return the user's groups."""
-        return ", ".join(facts.tx.client.groups or ())
+        groups = facts.tx.client.groups or ()
+        return ", ".join("(others unknown)" if group == IN_DOUBT else group for group in groups)
 
     def keys(self) -> tuple[Key, ...] | None:
-        """File it under its names, and under "any group" if it has patterns."""
-        names = [("group", name) for name in sorted(self.exact)]
+        """File it under its names, under "any group" if it has patterns, and under a user's in doubt."""
+        names = [("group", name) for name in sorted({*self.exact, IN_DOUBT})]
         return (*names, ("group", "*")) if self.patterns else tuple(names)
 
 
