@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
     from icapd.http import Headers
 
-_PARAMETER = re.compile(
-    r';\s*(filename(?:\*\d*\*?)?|name)\s*=\s*("(?:[^"\\]|\\.)*"?|[^;]*)', re.IGNORECASE | re.DOTALL
-)
+_PARAMETER = re.compile(r'(?:^|;)\s*([^=;\s"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
+_NAME = re.compile(r"filename(?:\*\d*\*?)?|name")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _EXTENDED = re.compile(r"([^']*)'[^']*'(.*)", re.DOTALL)
 _WORD = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=")
@@ -71,8 +70,10 @@ def _parameters(value: str) -> list[list[str]]:
     """Return for each file name in a header value the ways to read it."""
     names: list[list[str]] = []
     pieces: dict[int, str] = {}
-    for match in _PARAMETER.finditer(";" + value if "=" in value.partition(";")[0] else value):
+    for match in _PARAMETER.finditer(value):
         name, raw = match[1].lower(), match[2].strip()
+        if not _NAME.fullmatch(name):
+            continue
         if raw.startswith('"'):  # a backslash may escape, or be part of a Windows path
             inner = raw[1:].removesuffix('"')
             ways = [_QUOTED_PAIR.sub(r"\1", inner), inner]

@@ -307,9 +307,7 @@ class Policy:
                 category = rule.category(facts)
                 steps = tuple(trace or ())
                 workspace = facts.workspace
-                return Decision(
-                    rule.action, rule.stage, rule, category, steps, undecided, shadow, workspace
-                )
+                return Decision(rule.action, rule.stage, rule, category, steps, undecided, shadow, workspace)
         if undecided is None and not trace and not shadow and facts.workspace is None:
             return _DEFAULT
         steps = tuple(trace or ())

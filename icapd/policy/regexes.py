@@ -70,7 +70,7 @@ class _Set:
         """Return the regexes that match."""
         if not self.patterns:
             return frozenset()
-        numbers = self._set.Match(text)
+        numbers = self._set.Match(text.encode("utf-8", "replace")) or ()
         if 0 not in numbers:
             return frozenset(self._one_by_one(text))
         return frozenset([self.patterns[number - 1] for number in numbers if number])
