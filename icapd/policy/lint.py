@@ -13,6 +13,7 @@ from icapd.policy.lint_reach import lint_reach
 from icapd.policy.lint_redirect import lint_redirects
 from icapd.policy.lint_tunnel import lint_tunnels
 from icapd.policy.lint_unknown import lint_unknown
+from icapd.policy.lint_workspaces import lint_workspaces
 from icapd.policy.study import Study
 
 if TYPE_CHECKING:
@@ -33,5 +34,6 @@ def lint(policy: Policy, locate: Locate) -> tuple[Finding, ...]:
         *lint_tunnels(study),
         *lint_redirects(study),
         *lint_unknown(study),
+        *lint_workspaces(study),
     ]
     return tuple(sorted(found, key=lambda one: (one.file, one.line)))

@@ -25,19 +25,18 @@ def lint_tunnels(study: Study) -> Iterator[Finding]:
     for one in study.studied:
         if isinstance(one.rule.action, Bypass):
             yield from _bypass(study, one)
-        elif one.question is not None and one.ends:
-            yield from _ending(study, one, one.question)
+        elif one.ends:
+            yield from _ending(study, one)
 
 
-def _ending(study: Study, one: Studied, question: Question) -> Iterator[Finding]:
+def _ending(study: Study, one: Studied) -> Iterator[Finding]:
     """Look at a rule that blocks or redirects, through the CONNECT of an https request it decides."""
-    inner = study.as_https(question, one.rule)
-    connect = None if inner is None else study.as_connect(inner)
-    if inner is None or connect is None:
+    tunnel = study.tunnel(one)
+    if tunnel is None:
         return
-    if study.decide(inner).rule is not one.rule:
+    if not (one.is_reached if tunnel.inner is one.question else study.decide(tunnel.inner).rule is one.rule):
         return
-    decision = study.decide(connect)
+    connect, decision = tunnel.connect, tunnel.decision
     if not isinstance(decision.action, PASSING):
         if decision.rule is not one.rule and _differs(one, decision.action):
             yield _caught(study, one, decision.rule, connect)

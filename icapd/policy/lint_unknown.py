@@ -56,7 +56,7 @@ def _let_out(study: Study, waiting: TrafficRule, lower: TrafficRule) -> Question
             return None  # the lower rule waits for the response too
         decision = study.decide_at(question, Point.REQMOD)
         if decision.undecided is waiting and isinstance(decision.action, PASSING):
-            return question
+            return question if study.next_after(waiting, question) is lower else None
     return None
 
 
@@ -68,20 +68,24 @@ def _finding(study: Study, waiting: TrafficRule, lower: TrafficRule, question: Q
         f"rule {waiting.name!r} lets requests out that {lower.name!r} ({lower.source}) would block",
         "it asks for what only the response tells, so at the request neither it nor any rule below it is "
         "decided, and the request reaches the server",
-        "move it below the rules that blocks can rest on at the request",
+        "move it below the rules that a request alone decides",
         proof=question,
     )
 
 
 def _unread_tunnel(study: Study, one: Studied, question: Question) -> Iterator[Finding]:
     """Find a rule that is unknown at a CONNECT, above one that would have ended it, before a splice."""
-    inner = study.as_https(question, one.rule)
-    connect = question if question.is_connect else None if inner is None else study.as_connect(inner)
-    if connect is None or not study.witnesses.truth(one.rule, connect):
+    tunnel = study.tunnel(one)
+    if tunnel is not None:
+        connect, decision = tunnel.connect, tunnel.decision
+    elif question.is_connect and one.decision is not None:
+        connect, decision = question, one.decision
+    else:
         return
-    decision = study.decide(connect)
     other = decision.undecided
     if other is None or other is one.rule or not isinstance(decision.action, PASSING):
+        return
+    if study.next_after(other, connect) is not one.rule or not study.witnesses.truth(one.rule, connect):
         return
     tls = study.decide_tls(connect)
     if tls.action in _UNREAD:

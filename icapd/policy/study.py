@@ -44,6 +44,15 @@ class Studied:
         return not isinstance(self.rule.action, PASSING)
 
 
+@dataclass(frozen=True, slots=True)
+class Tunnel:
+    """An https request that a rule holds for, and what becomes of the CONNECT before it."""
+
+    inner: Question
+    connect: Question
+    decision: Decision
+
+
 class Study:
     """One policy; everything asked of it is asked once."""
 
@@ -51,6 +60,7 @@ class Study:
         self.policy = policy
         self.locate = locate
         self.witnesses = Witnesses(policy)
+        self._tunnels: dict[int, Tunnel | None] = {}
 
     @cached_property
     def rules(self) -> tuple[TrafficRule, ...]:
@@ -112,8 +122,29 @@ class Study:
         if question.is_connect:
             return None
         scheme, _, rest = question.uri.partition("://")
-        asked = question if scheme == "https" else replace(question, uri=f"https://{rest}")
+        if scheme == "https":
+            return question
+        asked = replace(question, uri=f"https://{rest}")
         return asked if self.witnesses.truth(rule, asked) else None
+
+    def next_after(self, rule: Rule, question: Question) -> TrafficRule | None:
+        """Return the rule that would decide the request, or be unknown, if `rule` were not there."""
+        facts = self.witnesses.facts(question, Point.REQMOD)
+        number = self.numbers.get(id(rule))
+        if facts is None or number is None:
+            return None
+        below = (one for one in self.rules[number + 1 :] if one.stage == rule.stage)
+        return next((one for one in below if one.truth(facts) is not False), None)
+
+    def tunnel(self, one: Studied) -> Tunnel | None:
+        """Return the way to a rule's request by https, or None if it has none."""
+        if one.number not in self._tunnels:
+            inner = None if one.question is None else self.as_https(one.question, one.rule)
+            connect = None if inner is None else self.as_connect(inner)
+            self._tunnels[one.number] = (
+                None if inner is None or connect is None else Tunnel(inner, connect, self.decide(connect))
+            )
+        return self._tunnels[one.number]
 
     @staticmethod
     def finding(rule: Rule, level: Level, code: str, *said: str, proof: Question | None = None) -> Finding:
