@@ -38,14 +38,15 @@ def lists() -> None:
 
 @lists.command()
 @config_option
-def build(config_file: Path) -> int:
+@click.option("--accept-empty", is_flag=True, help="Take lists that were big and are empty now.")
+def build(config_file: Path, *, accept_empty: bool) -> int:
     """Build the index of all lists, or find it built. A server reads it at its next start or reload.
 
     Exit status: 0 good, 2 a file that is missing or is no list.
     """
     cache = default_cache()
     started = datetime.now(UTC)
-    loaded = load_lists(_specs(config_file), cache)
+    loaded = load_lists(_specs(config_file), cache, accept_empty=accept_empty)
     seconds = (datetime.now(UTC) - started).total_seconds()
     entries = sum(report.entries for report in loaded.reports)
     print(f"{len(loaded.names)} lists, {_entries(entries)}, {seconds:.1f} s, in {cache or 'memory only'}")

@@ -132,8 +132,8 @@ class Collector:
         for text, mask in self._ranges.items():
             family, first, last = text.split()
             families[family].append((int(first), int(last), mask))
-        yield "ranges4", flatten(families["4"])
-        yield "ranges6", flatten(families["6"])
+        for part, family, bits in (("ranges4", "4", 32), ("ranges6", "6", 128)):
+            yield part, [(start, mask) for start, mask in flatten(families[family]) if start >> bits == 0]
         for part, width in (("digests16", 16), ("digests32", 32)):
             rows = [(int(d, 16), mask) for d, mask in self._digests.items() if len(d) == 2 * width]
             yield part, sorted(rows)

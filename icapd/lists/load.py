@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from icapd.errors import ConfigError, ConfigErrors
 from icapd.lists.build import build, file_stamp, report_of
 from icapd.lists.child import BIG, build_in_child
+from icapd.lists.shrunk import refuse_shrunk
 from icapd.lists.spec import ListSpec, Source, sources_of
 from icapd.lists.store import (
     FORMAT,
@@ -85,15 +86,27 @@ class ListSet:
 
 
 def load_lists(
-    lists: Sequence[ListSpec] | Mapping[str, Sequence[Path]], cache: Path | None = None
+    lists: Sequence[ListSpec] | Mapping[str, Sequence[Path]],
+    cache: Path | None = None,
+    *,
+    accept_empty: bool = False,
 ) -> ListSet:
     """Read the lists. `cache` is where built indexes are kept.
 
     A mapping is of names to files of domains. An index that is missing and big is built by a
     process of its own, so a thread that calls this leaves the others running. Raises
-    ConfigErrors: every file that cannot be read or is no list.
+    ConfigErrors: every file that cannot be read or is no list, or that was big when it was
+    last read and is empty now, unless `accept_empty`.
     """
     specs = _specs(lists)
+    loaded = _load(specs, cache)
+    if cache is not None:
+        files = [file for report in loaded.reports for file in report.files]
+        refuse_shrunk(cache, files, accept=accept_empty)
+    return loaded
+
+
+def _load(specs: tuple[ListSpec, ...], cache: Path | None) -> ListSet:
     sources = sources_of(specs)
     try:
         total = sum(source.path.stat().st_size for source in sources)
@@ -124,6 +137,7 @@ def ensure_built(specs: Sequence[ListSpec], cache: Path) -> tuple[ListIndex, dic
     with writing(cache) as writer:
         if writer is None:  # no place to keep it
             return _in_memory(specs, 0)
+        now = cache.stat().st_mtime_ns  # the writer's place was made in it just now
         digest = _digest(specs, {source: _file_digest(source.path) for source in sources_of(specs)})
         found = open_built(cache, digest)
         if found is None:
@@ -133,7 +147,7 @@ def ensure_built(specs: Sequence[ListSpec], cache: Path) -> tuple[ListIndex, dic
             found = open_built(cache, digest)
         if found is None:
             return _in_memory(specs, 0)
-        if stamp == stamp_of(specs) and _is_settled(specs, writer.folder):
+        if stamp == stamp_of(specs) and _is_settled(specs, now):
             write_stamp(cache, stamp, digest)
         return found
 
@@ -153,13 +167,12 @@ def stamp_of(specs: Sequence[ListSpec]) -> str:
     return _digest(specs, {source: file_stamp(source.path.stat()) for source in sources_of(specs)})
 
 
-def _is_settled(specs: Sequence[ListSpec], written: Path) -> bool:
+def _is_settled(specs: Sequence[ListSpec], now: int) -> bool:
     """Tell whether a further change of any file would show in its times.
 
-    A file changed within one tick of the file system's clock may keep its times. `written`
-    was written just now, by the same clock.
+    A file that changes twice within one tick of the file system's clock may keep its times.
+    `now` (ns) is by such a clock, from before the files were read.
     """
-    now = written.stat().st_mtime_ns
     return all(now - source.path.stat().st_ctime_ns > SETTLED for source in sources_of(specs))
 
 

@@ -149,7 +149,7 @@ def open_built(cache: Path, digest: str) -> tuple[ListIndex, dict[str, Any]] | N
     """Map the index of `digest`, or return None if it is not there, not whole or not ours."""
     folder = cache / digest
     try:
-        if not _is_ours(cache) or not _is_ours(folder):
+        if not is_ours(cache) or not is_ours(folder):
             return None
         head, _, body = (folder / ABOUT).read_bytes().partition(b"\n")
         about = json.loads(body)
@@ -165,7 +165,7 @@ def open_built(cache: Path, digest: str) -> tuple[ListIndex, dict[str, Any]] | N
 def open_stamped(cache: Path, stamp: str) -> tuple[ListIndex, dict[str, Any]] | None:
     """Map the index that a stamp leads to."""
     try:
-        if not _is_ours(cache) or not _is_ours(cache / STAMPS):
+        if not is_ours(cache) or not is_ours(cache / STAMPS):
             return None
         digest = (cache / STAMPS / stamp).read_text("ascii")
     except (OSError, ValueError):
@@ -218,7 +218,7 @@ def writing(cache: Path) -> Iterator[Writer | None]:
         writer = None
         with contextlib.suppress(OSError):
             cache.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if _is_ours(cache):
+            if is_ours(cache):
                 lock = stack.enter_context((cache / ".lock").open("ab"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 for left in cache.glob(".new-*"):  # by one that was killed: nobody else is here now
@@ -254,6 +254,7 @@ def _prune(folder: Path, kept: int) -> None:
             Path(entry.path).unlink(missing_ok=True)
 
 
-def _is_ours(path: Path) -> bool:
+def is_ours(path: Path) -> bool:
+    """Tell whether nobody but this user and root could have written there. Raises OSError."""
     status = path.stat(follow_symlinks=False)
     return status.st_uid in {0, os.geteuid()} and not status.st_mode & _OTHERS_WRITE

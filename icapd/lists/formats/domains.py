@@ -76,7 +76,8 @@ def name_entry(word: str, kind: str = "name") -> tuple[str, str]:
     except TargetError:
         return IGNORED, NOT_A_NAME
     if is_address(name):
-        return address_entry(name)
+        # The URL standard reads any number as an address; in a list it is an error page's "404".
+        return address_entry(name) if "." in word or ":" in word else (IGNORED, "a number")
     if name in _LOCAL or "." not in name:
         return IGNORED, NO_DOT
     if is_public_suffix(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from icapd.lists.entry import IGNORED
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from icapd.lists.entry import Item, Readable
 
+_NETWORK = re.compile(r"(?:[0-9.]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)/[0-9]{1,3}")
+
 
 def read_mixed(stream: Readable) -> Iterator[Item]:
     """Yield the entries of a file of lines."""
@@ -22,16 +25,15 @@ def read_mixed(stream: Readable) -> Iterator[Item]:
 
 
 def _read_line(number: int, line: str) -> Iterator[Item]:
-    text = COMMENT.sub("", line)
     if HEX.search(line):
         yield number, *hash_entry(line, "")
-    elif (network := network_entry(text))[0] != IGNORED or "/" not in text:
-        if network[0] != IGNORED:
-            yield number, *network
-        else:
-            yield from read_line(number, line)
-    elif text.partition("/")[0].replace(".", "").isdigit() and text.partition("/")[2].isdigit():
-        yield number, *network  # a network, and refused
-    else:
-        for entry in url_entries(text.strip()):
+        return
+    text = COMMENT.sub("", line).strip()
+    network = network_entry(text)
+    if network[0] != IGNORED or _NETWORK.fullmatch(text):
+        yield number, *network
+    elif "/" in text:
+        for entry in url_entries(text):
             yield number, *entry
+    else:
+        yield from read_line(number, line)

@@ -42,6 +42,6 @@ def network_entry(text: str) -> tuple[str, str]:
             low, high = mapped[0], mapped[1]
     if low.version != high.version or int(low) > int(high):
         return IGNORED, "a range that does not rise within IPv4 or within IPv6"
-    if int(high) - int(low) >= 1 << (low.max_prefixlen - _WIDEST[low.version] + 1):
+    if int(high) - int(low) >= 1 << (low.max_prefixlen - _WIDEST[low.version]):
         return IGNORED, "a network too wide: IPv4 from /8 and IPv6 from /16 on are taken"
     return "range", f"{low.version} {int(low)} {int(high)}"
