@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from icapd.http import RequestHead, ResponseHead
 from icapd.policy import Policy, load_policy
+from icapd.policy.compile import compile_criterion
+from icapd.policy.facts import Facts, names_of
+from icapd.policy.regexes import RegexSet
 from icapd.transaction import BodyFacts, Client, Point, Transaction
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from icapd.policy.match import Truth
 
 
 def transaction(
@@ -61,7 +67,8 @@ class Lists:
 
     def lookup_url(
         self, host: str, paths: Sequence[str], query: str | None = None, *, strict: bool = False
-    ) -> tuple[str, ...]:
+    ) -> tuple[str, ...]:  # a URL's query does not count here
+        del query
         fits = all if strict else any
         return tuple(
             name
@@ -81,6 +88,21 @@ class Lists:
 def early(sni: str | None = None, connect_host: str | None = None) -> Transaction:
     """Return the TLS step before any request is known."""
     return Transaction(Point.TLS, sni=sni, connect_host=connect_host)
+
+
+YES, NO, LAX, STRICT_ONLY = (True, True), (False, False), (True, False), (False, True)
+UNKNOWN, MAYBE = (None, None), (True, None)
+
+
+def both(
+    criterion: str, value: str, tx: Transaction, *, lists: Lists | None = None, waits: bool = True
+) -> tuple[Truth, Truth]:
+    """Return what a criterion says (generously, strictly); "a | b" are two values."""
+    matcher = compile_criterion(criterion, tuple(value.split(" | ")), ["x", "y"])
+    if not waits:
+        matcher = dataclasses.replace(matcher, waits=False)  # type: ignore[type-var]
+    facts = Facts(tx, names_of(tx), lists or Lists(), RegexSet((), ()))
+    return matcher.truth(facts, strict=False), matcher.truth(facts, strict=True)
 
 
 def write_policy(folder: Path, text: str, **lists: str) -> Path:
