@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from icapd.http import ResponseHead
 from icapd.policy import Allow, Block, Bypass, Policy, TlsRule, TrafficRule
 from icapd.policy import index as indexing
 from icapd.policy.addresses import Ranges, read_addresses
-from icapd.policy.compile import compile_criterion
+from icapd.policy.compile import Catalog, compile_criterion
 from icapd.policy.index import AddressMap
-from icapd.transaction import Client, Point, Transaction
+from icapd.policy.model import Workspace
+from icapd.transaction import BodyFacts, Client, Point, Transaction
 from tests.policy.asking import Lists, policy, transaction
 
 if TYPE_CHECKING:
@@ -50,7 +52,25 @@ VALUES = {
     "client": ["10.0.0.0/8", "10.1.0.0/16", "10.0.0.1", "10.0.0.5-10.2.0.0", "::/0", "2001:db8::1"],
     "user": ["alice", "al*", "*@corp", "bob"],
     "list": ["x", "y"],
+    "path": ["/x", "=/x", "/x/y", "/", "/y?q"],
+    "regex": ["a[.]test/x", "^https", "X/[^y]", "test"],
+    "group": ["staff", "st*", "pupils"],
+    "user_agent": ["curl*", "*"],
+    "proxy_port": ["3128", "3129"],
+    "direction": ["request", "response"],
+    "mime": ["text/*", "video/mp4"],
+    "file_type": ["exe"],
+    "file_name": ["*.exe", "x"],
+    "size": [">10", "0"],
+    "content_length": [">10"],
+    "sha256": ["a" * 64],
+    "header": ["X-A: one"],
+    "upgrade": ["websocket"],
+    "schedule": ["mon 00:00-12:00 UTC", "UTC"],
+    "workspace": ["labs", "office"],
+    "homograph": ["a.test", "c.example"],
 }
+CATALOG = Catalog({"x": "x", "y": "y"}, frozenset(), ("labs", "office"))
 HOSTS = [
     "a.test",
     "w.a.test",
@@ -61,6 +81,7 @@ HOSTS = [
     "[::1]",
     "[2002:a00:1::]",
     "[::ffff:10.0.0.9]",
+    "\u0430.test",
 ]
 
 
@@ -79,7 +100,7 @@ def matchers(draw: st.DrawFn, smallest: int = 0) -> tuple[Matcher, ...]:
         compile_criterion(
             criterion,
             tuple(draw(st.lists(st.sampled_from(VALUES[criterion]), min_size=1, max_size=3, unique=True))),
-            ["x", "y"],
+            CATALOG,
         )
         for criterion in chosen
     )
@@ -90,12 +111,17 @@ def policies(draw: st.DrawFn) -> Policy:
     def conditions() -> tuple[tuple[Matcher, ...], tuple[tuple[Matcher, ...], ...]]:
         return draw(matchers()), tuple(draw(st.lists(matchers(1), max_size=2)))
 
+    def shadow() -> bool:
+        return draw(st.integers(0, 4)) == 0
+
     bypass = [
-        TrafficRule(f"b{n}", "bypass", "", *conditions(), True, Bypass())
+        TrafficRule(f"b{n}", "bypass", "", *conditions(), True, Bypass(), shadow=shadow())
         for n in range(draw(st.integers(0, 3)))
     ]
     access = [
-        TrafficRule(f"a{n}", "access", "", *conditions(), exempts, Allow() if exempts else Block())
+        TrafficRule(
+            f"a{n}", "access", "", *conditions(), exempts, Allow() if exempts else Block(), shadow=shadow()
+        )
         for n, exempts in enumerate(draw(st.lists(st.booleans(), max_size=5)))
     ]
     tls = [
@@ -105,7 +131,37 @@ def policies(draw: st.DrawFn) -> Policy:
         )
     ]
     lists: ListSet = LISTS  # type: ignore[assignment]
-    return Policy(bypass=tuple(bypass), access=tuple(access), tls=tuple(tls), lists=lists)
+    labs = compile_criterion("client", ("10.0.0.0/16",), CATALOG)
+    office = compile_criterion("user", ("bob", "al*"), CATALOG)
+    workspaces = (
+        Workspace("labs", "workspaces", "", (labs,), (), False),
+        Workspace("office", "workspaces", "", (office,), (), False),
+    )
+    return Policy(
+        bypass=tuple(bypass),
+        access=tuple(access),
+        tls=tuple(tls),
+        workspaces=workspaces if draw(st.booleans()) else (),
+        lists=lists,
+    )
+
+
+FIELDS = [
+    "Content-Type: text/plain, video/mp4",
+    "Content-Type: text/html",
+    "Content-Length: 11",
+    "Content-Disposition: x; filename=a.exe",
+    "Upgrade: h2c, websocket",
+    "User-Agent: curl/8",
+    "X-A: one",
+    "x-a: two",
+]
+BODIES = [
+    None,
+    BodyFacts(),
+    BodyFacts(11, ("exe",), "ab" * 16, "a" * 64),
+    BodyFacts(0, (), "00" * 16, "b" * 64),
+]
 
 
 @st.composite
@@ -115,6 +171,7 @@ def transactions(draw: st.DrawFn) -> Transaction:
     client = Client(
         draw(st.sampled_from([None, "10.0.0.1", "10.1.2.3", "192.0.2.1", "2001:db8::1", "-"])),
         draw(st.sampled_from([None, "", "alice", "ALICE@corp", "bob", "carol"])),
+        draw(st.sampled_from([None, (), ("staff",), ("CORP\\staff", "other"), ("pupils",)])),
     )
     sni, connect_host = draw(st.none() | name), draw(st.none() | name)
     point = draw(st.sampled_from(Point))
@@ -122,15 +179,24 @@ def transactions(draw: st.DrawFn) -> Transaction:
         return Transaction(point, client, sni=sni, connect_host=connect_host)
     method = draw(st.sampled_from(["GET", "POST", "CONNECT", "NONE", "connect", "get"]))
     if method in {"GET", "POST", "get"}:
-        path = draw(st.sampled_from(["/", "/x", "/X/y", "/y/..;/x", "/?q"]))
+        path = draw(st.sampled_from(["/", "/x", "/X/y", "/y/..;/x", "/?q", "/y?q", "/x/a.exe", "/%252578"]))
         target = (
             f"{draw(st.sampled_from(['http', 'https']))}://{host}{draw(st.sampled_from(['', ':81']))}{path}"
         )
     else:
         target = f"{host}:{draw(st.sampled_from([80, 443]))}"
     headers = draw(st.lists(name.map("Host: {}".format), max_size=2))
+    headers += draw(st.lists(st.sampled_from(FIELDS), max_size=2))
     tx = transaction(method, target, *headers, sni=sni, connect_host=connect_host, point=point)
     tx.client = client
+    tx.now = draw(st.sampled_from([0.0, 345_600.0, 345_600.0 + 50_000]))
+    tx.addresses = draw(st.sampled_from([(), ("10.0.0.1",), ("10.9.9.9", "::1"), ("rubbish",)]))
+    tx.proxy_port = draw(st.sampled_from([None, 3128, 3129]))
+    if point is Point.RESPMOD and draw(st.integers(0, 5)):
+        more = draw(st.lists(st.sampled_from(FIELDS), max_size=3, unique_by=lambda field: field[:9]))
+        status = draw(st.sampled_from([101, 200, 304]))
+        tx.response = ResponseHead("\r\n".join((f"HTTP/1.1 {status} X", *more, "", "")).encode())
+        tx.body = draw(st.sampled_from(BODIES))
     return tx
 
 
@@ -140,6 +206,7 @@ def test_the_index_and_a_plain_evaluation_agree(rules: Policy, asked: list[Trans
         found, plain = rules.decide(tx), rules.explain(tx)
         assert (found.action, found.stage, found.rule) == (plain.action, plain.stage, plain.rule)
         assert (found.category, found.undecided) == (plain.category, plain.undecided)
+        assert (found.shadow, found.workspace) == (plain.shadow, plain.workspace)
         tls, plain_tls = rules.decide_tls(tx), rules.explain_tls(tx)
         assert (tls.action, tls.rule, tls.undecided) == (
             plain_tls.action,
@@ -164,6 +231,12 @@ def test_rules_that_cannot_match_are_not_asked(tmp_path: Path) -> None:
         "user: [u{n}]",
         "client: [10.{a}.{b}.0/24]",
         "host: [10.{a}.{b}.1]",
+        "path: [/p{n}/x]",
+        "group: [g{n}]",
+        "homograph: [look{n}.test]",
+        "regex: ['^http://h{n}[.]test/']",
+        "host: [h{n}.test], mime: [video/x{n}], schedule: 'mon UTC'",
+        "direction: response, file_name: ['*.x{n}']",
     ],
 )
 def test_five_thousand_rules_cost_what_fifty_cost(tmp_path: Path, criteria: str) -> None:
@@ -176,6 +249,8 @@ def test_five_thousand_rules_cost_what_fifty_cost(tmp_path: Path, criteria: str)
         asked = [
             transaction(target=f"http://x{n}.test/", client=f"10.200.{n}.1", user=f"x{n}") for n in range(50)
         ]
+        for tx in asked:
+            tx.client.groups = ("none",)
         for tx in asked:
             rules.decide(tx)
         return min(timeit.repeat(lambda: [rules.decide(tx) for tx in asked], number=20, repeat=7))
