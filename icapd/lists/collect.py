@@ -46,6 +46,7 @@ class Collector:
         self._expressions: dict[str, int] = {}
         self._numbers: dict[int, int] = {0: 0}
         self._members: dict[int, tuple[int, ...]] = {}
+        self._has_urls = False
         self.entries = [0] * lists
         self._sums = [0] * lists
 
@@ -67,6 +68,7 @@ class Collector:
             table[value] = table.get(value, 0) | mask
 
     def _url(self, value: str, mask: int) -> None:
+        self._has_urls = True
         filed, tail = _url_parts(value)
         self._key(filed + tail.lower(), mask)
         self._key(filed + AS_WRITTEN + tail, mask)
@@ -120,6 +122,7 @@ class Collector:
             write(part, array.array(code, row).tobytes())
         return {
             "tries": self.tries,
+            "has_urls": self._has_urls,
             "width": array.array(code).itemsize,
             "sets": [f"{mask:x}" for mask in self._numbers],
             "expressions": [[pattern, f"{mask:x}"] for pattern, mask in sorted(self._expressions.items())],

@@ -18,7 +18,6 @@ from __future__ import annotations
 import ipaddress
 import re
 import zlib
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import re2
@@ -69,6 +68,7 @@ class Expressions:
 
     def __init__(self, written: Sequence[tuple[str, tuple[str, ...]]]) -> None:
         self._lists = [lists for _, lists in written]
+        self.lists = frozenset(name for lists in self._lists for name in lists)
         self.size = len(written)
         self._set: re2.Set | None = None
         if written:
@@ -83,11 +83,6 @@ class Expressions:
         """Return the lists with an expression that is found in `text`."""
         found = None if self._set is None else self._set.Match(text)
         return {name for number in found or () for name in self._lists[number]}
-
-    @cached_property
-    def lists(self) -> tuple[str, ...]:
-        """The lists that have expressions."""
-        return tuple(dict.fromkeys(name for lists in self._lists for name in lists))
 
 
 def expression_options() -> re2.Options:
@@ -111,6 +106,7 @@ class ListIndex:
         ranges: tuple[RangeTable, RangeTable],
         digests: Mapping[int, DigestTable],
         expressions: Expressions,
+        has_urls: bool,
     ) -> None:
         self.lists = lists
         self.size = sum(len(trie) for trie, _ in tries)
@@ -120,6 +116,8 @@ class ListIndex:
         self._ranges = ranges
         self._digests = digests
         self._expressions = expressions
+        self._has_urls = has_urls
+        self._searched = tuple(name for name in lists if name in expressions.lists)
 
     def lookup(self, host: str) -> tuple[str, ...]:
         """Return the lists that hold `host` (normal form) or a parent of it, in `lists`' order.
@@ -128,7 +126,10 @@ class ListIndex:
         """
         if (host[-1:] <= "9" or ":" in host) and is_address(host):
             return self.lookup_address(host)
-        key = ".".join(host.split(".")[::-1]) + ".="
+        labels = host.split(".")
+        labels.reverse()
+        labels.append(EXACT)
+        key = ".".join(labels)
         trie, numbers = self._one or self._tries[shard_of(key, len(self._tries))]
         found: list[int] = [numbers[number] for _, number in trie.iter_prefixes_with_ids(key)]
         if not found:
@@ -153,7 +154,7 @@ class ListIndex:
         Generously in any case of letters; `strict`: as written, and every spelling must be
         held by the list. Expressions are held against host/path?query.
         """
-        if not paths:
+        if not paths or not (self._has_urls or self._expressions.size):
             return ()
         each = [self._url_lists(host, path, query, strict=strict) for path in paths]
         names = set.intersection(*each) if strict else set.union(*each)
@@ -179,14 +180,15 @@ class ListIndex:
 
     def may_hold_url(self, host: str) -> tuple[str, ...]:
         """Return the lists that could hold a URL of `host`, for where its path is not known yet."""
+        if not self._has_urls:
+            return self._searched
         key = key_of(url_host(host)) + SOME_URL
         trie, numbers = self._one or self._tries[shard_of(key, len(self._tries))]
         number = trie.get(key)
         held = () if number is None else self._sets[numbers[number]][0]
-        more = self._expressions.lists
-        if not more:
+        if not self._searched:
             return held
-        return tuple(name for name in self.lists if name in held or name in more)
+        return tuple(name for name in self.lists if name in held or name in self._searched)
 
     def lookup_address(self, address: str) -> tuple[str, ...]:
         """Return the lists with a network around `address` (text); IPv4-mapped IPv6 is IPv4."""

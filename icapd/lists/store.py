@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # Goes into the digest: a new layout, or another machine's, never meets an old file.
-FORMAT = f"icapd-lists-3 {sys.byteorder} {struct.calcsize('P')}"
+FORMAT = f"icapd-lists-4 {sys.byteorder} {struct.calcsize('P')}"
 MAX_KEPT = 8
 MAX_STAMPS = 64
 ABOUT = "about.json"
@@ -129,6 +129,7 @@ def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
         expressions=Expressions(
             [(pattern, _names(lists, int(mask, 16))) for pattern, mask in about["expressions"]]
         ),
+        has_urls=bool(about["has_urls"]),
     )
 
 

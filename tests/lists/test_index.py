@@ -206,7 +206,11 @@ def test_the_index_agrees_with_sets(lists: dict[str, set[str]], host: str) -> No
 
 
 @settings(max_examples=40)
-@given(st.tuples(LISTS, LISTS, LISTS), st.lists(NAMES, min_size=1, max_size=8), st.sampled_from([1, 2, 8]))
+@given(
+    kinds=st.tuples(LISTS, LISTS, LISTS),
+    hosts=st.lists(NAMES, min_size=1, max_size=8),
+    tries=st.sampled_from([1, 2, 8]),
+)
 def test_every_kind_of_name_agrees_with_sets_however_many_tries(
     kinds: tuple[dict[str, set[str]], ...],
     hosts: list[str],
@@ -217,7 +221,7 @@ def test_every_kind_of_name_agrees_with_sets_however_many_tries(
     lists, exact, exceptions = (
         {name: {one for one in held.get(name, ()) if "." in one} for name in "pqr"} for held in kinds
     )
-    entries = {
+    entries: dict[str, Iterable[tuple[str, str]]] = {
         name: [
             *names(*lists[name]),
             *(("exact", one) for one in exact[name]),
