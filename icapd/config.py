@@ -48,8 +48,10 @@ __all__ = [
     "LdapSettings",
     "Limits",
     "Listen",
+    "SquidGroup",
     "SquidPort",
     "SquidSettings",
+    "UserSettings",
     "load_config",
     "render_config",
 ]

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 import icapd
 from icapd.data import read_shared
 from icapd.errors import ConfigError
+from icapd.facts import group_header
 from icapd.squid.versions import version_facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from icapd.config import Config, SquidPort, SquidSettings
+    from icapd.config import Config, SquidGroup, SquidPort, SquidSettings, UserSettings
 
 SIGNATURE = "# Written by icapd"
 MARKS = ("X-Icapd-Verdict", "X-Icapd-Bump", "X-Icapd-Page", "X-Icapd-Location")
@@ -36,7 +37,7 @@ def render_conf(config: Config, errors: Path) -> str:
     """
     settings = config.squid
     try:
-        values = _values(settings, errors)
+        values = {**_values(settings, errors), **_user_values(config.users)}
         blocks = [_filled(name, values) for name in _blocks(settings)]
     except ValueError as error:
         raise ConfigError(config.file, 0, f"squid: {error}") from None
@@ -89,10 +90,20 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
         "origins": "\n".join(_origins(origins)),
         "exempt": " !icapd_origins" if origins else "",
         "errors": _word("error_directory", errors),
+        "groups": "\n".join(_groups(settings.groups)),
+        "group_facts": "\n".join(_group_facts(settings.groups)),
     }
 
 
 _WAYS = ("request", "reply")
+
+
+def _user_values(users: UserSettings) -> Mapping[str, str]:
+    usual = users.header.lower() == "x-client-username"
+    return {
+        "encode": "off" if users.encoding == "raw" else "on",
+        "user_header": "" if usual else f"icap_client_username_header {users.header}",
+    }
 
 
 def _port(port: SquidPort, settings: SquidSettings) -> str:
@@ -142,6 +153,39 @@ def _origins(origins: list[str]) -> Iterator[str]:
         yield f"acl {names[-1]}_port port {port}"
         yield f"acl {names[-1]} all-of {names[-1]}_host {names[-1]}_port"
     yield f"acl icapd_origins any-of {' '.join(names)}"
+
+
+def _groups(groups: tuple[SquidGroup, ...]) -> Iterator[str]:
+    """Ask about each group while Squid can wait for its helper, and note the answer on the transaction."""
+    if groups:
+        yield "# Groups of icapd.yaml: helpers are asked here, where Squid can wait; adaptation_meta cannot."
+        yield "# Their external_acl_type, and the proxy_auth rule if they need a name, stand before this file."
+    for group in groups:
+        tag = _tag(group)
+        yield f"acl icapd_ask_{tag} {' '.join(_acl_words(group.acl))}"
+        yield f"acl icapd_note_{tag} annotate_transaction icapd_{tag}=1"
+        yield f"acl icapd_member_{tag} note icapd_{tag} 1"
+        yield f"http_access deny icapd_ask_{tag} icapd_note_{tag} !all"
+
+
+def _group_facts(groups: tuple[SquidGroup, ...]) -> Iterator[str]:
+    """Tell icapd of each group, members and others; a header that is missing leaves the group unknown."""
+    for group in groups:
+        header = group_header(group.name)
+        yield f"adaptation_meta {header} 1 icapd_member_{_tag(group)}"
+        yield f"adaptation_meta {header} 0 all"
+
+
+def _tag(group: SquidGroup) -> str:
+    return group_header(group.name).rpartition("-")[2]
+
+
+def _acl_words(acl: str) -> Iterator[str]:
+    """The words of an ACL; one in double quotes names a file of such words."""
+    for word in acl.split(" "):
+        quoted = word.startswith('"')
+        text = _word("groups", word[1:-1] if quoted else word)
+        yield f'"{text}"' if quoted else text
 
 
 def _filled(name: str, values: Mapping[str, str]) -> str:

@@ -39,7 +39,8 @@ class Asked:
         directory_ = Directory(lookups=lookups, asked=True, denies=denies)
         site.replace(dataclasses.replace(site.generation, policy=policy, directory=directory_))
 
-    def _ask(self, login: str, _bare: str, done: Callable[[Groups | Failed], None]) -> None:
+    def _ask(self, login: str, bare: str, done: Callable[[Groups | Failed], None]) -> None:
+        assert (login, bare) == (bare, login)
         assert login not in self.questions
         self.questions[login] = done
 
