@@ -44,7 +44,7 @@ def _ending(study: Study, one: Studied) -> Iterator[Finding]:
     tls = study.decide_tls(connect)
     if _excludes_connect(study, one, connect):
         yield _excluded(study, one, connect, tls)
-    elif tls.action in _UNREAD:
+    elif tls.action in _UNREAD and not study.witnesses.truth(one.rule, connect):
         yield _spliced(study, one, connect, tls)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icapd.policy.finding import Finding
-    from icapd.policy.model import TrafficRule
+    from icapd.policy.model import Rule, TrafficRule
     from icapd.policy.question import Question
     from icapd.policy.study import Studied, Study
 
@@ -20,32 +21,68 @@ _OF_RESPONSE = frozenset(
     {"mime", "file_type", "size", "content_length", "md5", "sha256", "direction", "header", "file_name"}
 )
 _UNREAD = frozenset({"splice", "splice_if_sni_matches"})
-MAX_PAIRS = 400  # lower rules tried for one rule that waits
+_OF_HOST = frozenset({"host", "url", "list", "category", "homograph"})
+MAX_PAIRS = 2_000  # of a rule that waits and one below it, tried by a request made for both
 
 
 def lint_unknown(study: Study) -> Iterator[Finding]:
     """Yield findings on rules whose truth is unknown when a request comes."""
-    waiting = [one for one in study.studied if _waits(one.rule)]
-    for one in waiting:
-        for lower in islice(_below(study, one), MAX_PAIRS):
+    found = _by_own_requests(study)
+    ends = [one for one in study.studied if one.ends]
+    hostless = [one for one in ends if not _names_hosts(one)]
+    tries = MAX_PAIRS
+    for one in study.studied:
+        if id(one.rule) in found or not _waits(one.rule):
+            continue
+        for lower in _below(one, ends, hostless):
+            if not tries:
+                break
+            tries -= 1
             question = _let_out(study, one.rule, lower.rule)
             if question is not None:
-                yield _finding(study, one.rule, lower.rule, question)
+                found[id(one.rule)] = one.rule, lower.rule, question
                 break
+    for waiting, lower_rule, question in found.values():
+        yield _finding(study, waiting, lower_rule, question)
     for one in study.studied:
         if one.ends and one.question is not None:
             yield from _unread_tunnel(study, one, one.question)
 
 
-def _waits(rule: TrafficRule) -> bool:
+Found = tuple["Rule", "Rule", "Question"]
+
+
+def _by_own_requests(study: Study) -> dict[int, Found]:
+    """Return, by the id of each rule that waits, a rule below whose own request it lets out."""
+    found: dict[int, Found] = {}
+    for one in study.studied:
+        if not one.ends or one.question is None or one.question.response is not None or one.is_reached:
+            continue
+        decision = one.decision
+        waiting = None if decision is None else decision.undecided
+        if decision is None or waiting is None or waiting is one.rule or id(waiting) in found:
+            continue
+        if waiting.stage != one.rule.stage or not _waits(waiting) or not isinstance(decision.action, PASSING):
+            continue
+        if study.next_after(waiting, one.question) is one.rule:
+            found[id(waiting)] = waiting, one.rule, one.question
+    return found
+
+
+def _waits(rule: Rule) -> bool:
     parts = (rule.when, *rule.unless)
     return any(each.criterion in _OF_RESPONSE for part in parts for each in part)
 
 
-def _below(study: Study, one: Studied) -> Iterator[Studied]:
-    for lower in study.studied[one.number + 1 :]:
-        if lower.rule.stage == one.rule.stage and lower.ends:
-            yield lower
+def _names_hosts(one: Studied) -> bool:
+    return any(each.criterion in _OF_HOST for each in one.rule.when)
+
+
+def _below(one: Studied, ends: list[Studied], hostless: list[Studied]) -> Iterator[Studied]:
+    """Yield the rules below that block, but those that name other hosts: a request for both is none."""
+    among = hostless if _names_hosts(one) else ends
+    start = bisect_right(among, one.number, key=lambda each: each.number)
+    return (lower for lower in islice(among, start, None) if lower.rule.stage == one.rule.stage)
 
 
 def _let_out(study: Study, waiting: TrafficRule, lower: TrafficRule) -> Question | None:
@@ -60,7 +97,7 @@ def _let_out(study: Study, waiting: TrafficRule, lower: TrafficRule) -> Question
     return None
 
 
-def _finding(study: Study, waiting: TrafficRule, lower: TrafficRule, question: Question) -> Finding:
+def _finding(study: Study, waiting: Rule, lower: Rule, question: Question) -> Finding:
     return study.finding(
         waiting,
         "warning",
