@@ -91,7 +91,7 @@ def transaction_of(  # noqa: PLR0917  (called with a mapping's bytes, once per r
     sni = headers.get(b"x-sni")
     client = Client(
         None if not address or address == _UNKNOWN else address.decode("latin-1"),
-        _user(headers, names),
+        user_of(headers, names),
         _groups(headers, names),
         _port(headers[b"x-client-port"]) if b"x-client-port" in headers else None,
     )
@@ -107,7 +107,7 @@ def transaction_of(  # noqa: PLR0917  (called with a mapping's bytes, once per r
     )
 
 
-def _user(headers: Mapping[bytes, bytes], names: UserHeaders) -> str | None:
+def user_of(headers: Mapping[bytes, bytes], names: UserHeaders) -> str | None:
     """The user's name: Squid's header, or X-Authenticated-User as a URI (`Local://name`), plain or base64."""
     value = headers.get(names.name)
     if value:

@@ -117,7 +117,7 @@ class RequestHead:
         if match is not None:  # most requests: the target is in normal form already
             self.method, self.target, scheme, host, path, query, self.version = match.groups()
             if self.method not in TUNNEL_METHODS:
-                self._url = _plain_target(scheme, host, path, query)
+                self._url = plain_target(scheme, host, path, query)
             return
         match = _REQUEST_LINE.fullmatch(line)
         if match is None:
@@ -164,11 +164,11 @@ _PLAIN_NAME = r"(?:[a-z0-9_-]{1,63}\.)*[a-z][a-z0-9_-]{0,62}"
 _PLAIN_HOST = re.compile(_PLAIN_NAME)
 _HOST = re.compile(r"(?:[a-z0-9_-]{1,63}\.)*[a-z0-9_-]{1,63}")
 # What needs no rewriting: no escape, no backslash, nothing that WHATWG encodes.
-_PLAIN = (
+PLAIN_TARGET = (
     rf"(https?)://({_PLAIN_NAME})(/[A-Za-z0-9._~!$&'()*+,;=:@/-]*)(?:\?([A-Za-z0-9._~!$&()*+,;=:@/?-]+))?"
 )
-_PLAIN_URL = re.compile(_PLAIN)
-_PLAIN_LINE = re.compile(rf"([A-Z]+) ({_PLAIN}) (HTTP/1\.[01])")
+_PLAIN_URL = re.compile(PLAIN_TARGET)
+_PLAIN_LINE = re.compile(rf"([A-Z]+) ({PLAIN_TARGET}) (HTTP/1\.[01])")
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\x00-\x20\x7f/\\?#@:\[\]]+)(?::([0-9]{0,9}))?")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f\\]")
 _STRIPPED = re.compile(r"[\t\r\n]")
@@ -214,7 +214,7 @@ def parse_target(method: str, target: str, headers: Headers | None = None) -> Ta
     """
     match = _PLAIN_URL.fullmatch(target)
     if match is not None and method not in TUNNEL_METHODS:
-        found = _plain_target(*match.groups())
+        found = plain_target(*match.groups())
         if found is not None:
             return found
     if method.upper() in TUNNEL_METHODS:
@@ -231,7 +231,7 @@ def parse_target(method: str, target: str, headers: Headers | None = None) -> Ta
     return _absolute_form(target)
 
 
-def _plain_target(scheme: str, host: str, path: str, query: str | None) -> Target | None:
+def plain_target(scheme: str, host: str, path: str, query: str | None) -> Target | None:
     """The target of a match of _PLAIN_URL, None where it needs a closer look after all."""
     if "/." in path or "xn--" in host or len(host) > MAX_HOST:
         return None

@@ -60,26 +60,50 @@ def decision_line(
     `tls` is given for a CONNECT that was let through, and only then is in the line.
     """
     request = tx.request
-    address, user = tx.client.address, tx.client.user
+    return record_line(
+        tx.now,
+        decision_id,
+        tx.point,
+        None if request is None else request.method,
+        url,
+        tx.client.address,
+        tx.client.user,
+        _ERROR if decision is None else _verdict(decision),
+        "" if tls is None else _tunnel(tls),
+        status,
+    )
+
+
+def record_line(  # noqa: PLR0917  # by position: names would cost a tenth of it
+    now: float,
+    decision_id: str,
+    point: str,
+    method: str | None,
+    url: str,
+    address: str | None,
+    user: str | None,
+    verdict: str,
+    tunnel: str,
+    status: int,
+) -> str:
+    """Return the line of these facts; `verdict` (ALLOWED, say) and `tunnel` are parts of JSON already."""
     return (
-        f'{{"time":"{_stamp.text(tx.now)}","id":"{decision_id}","point":"{tx.point}",'
-        f'"method":{"null" if request is None else _quote(request.method[:_MAX_METHOD])},'
+        f'{{"time":"{_stamp.text(now)}","id":"{decision_id}","point":"{point}",'
+        f'"method":{"null" if method is None else _quote(method[:_MAX_METHOD])},'
         f'"url":{_quote(url[:_MAX_URL])},"client":{"null" if address is None else _quote(address)},'
-        f'"user":{"null" if user is None else _quote(user)},'
-        f"{_ERROR if decision is None else _verdict(decision)}"
-        f'{"" if tls is None else _tunnel(tls)}"status":{status}}}\n'
+        f'"user":{"null" if user is None else _quote(user)},{verdict}{tunnel}"status":{status}}}\n'
     )
 
 
 _ERROR = '"action":"error","stage":"error","rule":null,"source":null,"category":null,'
-_ALLOWED = '"action":"allow","stage":"default","rule":null,"source":null,"category":null,'
+ALLOWED = '"action":"allow","stage":"default","rule":null,"source":null,"category":null,'
 
 
 def _verdict(decision: Decision) -> str:
     rule, category = decision.rule, decision.category
     if rule is None:
         if decision.stage == "default":
-            return _ALLOWED
+            return ALLOWED
         by = '"rule":null,"source":null'
     else:
         by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'

@@ -106,6 +106,11 @@ class Index:
         self._users_seen: dict[str | None, Numbers] = {}
         self._clients_seen: dict[str | None, Numbers] = {}
 
+    def ignores(self, host: str) -> bool:
+        """Tell whether there are no candidates for `host`, whatever else is known of the message."""
+        known = self._hosts_seen.get(host)
+        return not (self._of_name(host) if known is None else known) and not self._by_request
+
     def candidates(self, tx: Transaction, names: tuple[str, ...], facts: Facts | None = None) -> Numbers:
         """Return the numbers of the rules that are not certainly false, ascending.
 

@@ -113,6 +113,18 @@ class ServerConnection(Connection):
         self.request = request
         return request
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether nothing is at hand: what comes next begins a request."""
+        return self.state is HEAD and self._at == len(self._buffer) and not (self.closing or self._eof)
+
+    def answered_aside(self, *, held_back: bool) -> None:
+        """Note that a whole request was read and answered elsewhere, while `is_fresh`.
+
+        `held_back`: it was a preview whose client now keeps the rest of the body to itself.
+        """
+        self._after_preview = held_back
+
     def _body_ended(self, event: BodyEnded) -> BodyEnded | PreviewEnded:
         self._end_reading()
         in_preview = self.state is PREVIEW

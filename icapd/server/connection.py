@@ -112,7 +112,18 @@ class IcapProtocol(Protocol):
         """Take bytes and answer what they complete."""
         if self._lingering:
             return
-        self.conn.receive(data)
+        conn, sender = self.conn, self.sender
+        if conn.is_fresh and not (self._paused or sender.congested):
+            quick = self.site.quick.answer(data)
+            if quick is not None:
+                answer, held_back = quick
+                conn.answered_aside(held_back=held_back)
+                self.since = self.site.tick
+                sender.write(answer)
+                if self.sender.congested:
+                    self._set_paused(True)
+                return
+        conn.receive(data)
         self._advance()
 
     def readConnectionLost(self) -> None:

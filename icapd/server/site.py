@@ -24,6 +24,7 @@ from icapd.http import HeadError
 from icapd.pages import Pages
 from icapd.policy import Policy, load_policy
 from icapd.protocol import Banner, RemoteProtocolError
+from icapd.server.quick import Quick
 from icapd.server.services import Service, services
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Site:
         self._warnings = 0
         self._suppressed = 0
         self._lost = 0  # decision lines whose loss was reported
+        self.quick = Quick(self)
         # ids are unique over restarts by their random part, and short enough to read out to a help desk
         self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
         self._ids = itertools.count(1)

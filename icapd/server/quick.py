@@ -1,0 +1,177 @@
+"""The shortcut: a request that no rule can concern, answered in one pass.
+
+That is most of the traffic: a plain URL whose host no rule names, the request whole in one read, the
+answer 204. Each step of the long way (ServerConnection, transaction_of, adapt, decision_line) makes an
+object or two that such a request does not need. What comes out is exactly what the long way gives, the
+line in the log included; tests/server/test_quick.py holds the two against each other. Whatever is not
+plain in every respect is None here, and goes the long way.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import TYPE_CHECKING, NamedTuple
+
+from icapd.events import ALLOWED, record_line
+from icapd.facts import user_of
+from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
+from icapd.protocol import RemoteProtocolError
+from icapd.protocol.encapsulated import cut_head
+from icapd.protocol.head import parse_request_head
+
+if TYPE_CHECKING:
+    from icapd.protocol.encapsulated import Layout
+    from icapd.server.site import Site
+    from icapd.transaction import Point
+
+_CRLF = b"\r\n"
+_BLANK = b"\r\n\r\n"
+_UNKNOWN = b"-"  # how Squid writes what it does not know
+_LINE = re.compile(rb"(GET|HEAD|POST|PUT) (%b) HTTP/1\.[01]\r\n" % PLAIN_TARGET.encode("ascii"))
+_STATUS = re.compile(rb"HTTP/1\.[01] [0-9]{3}(?: [^\r]*)?\r\n")
+_SIZE = re.compile(rb"[0-9a-fA-F]{1,4}")
+# How a preview of one chunk ends: the body goes on behind it, or this was all of it (RFC 3507 §4.5).
+_GOES_ON = b"\r\n0\r\n\r\n"
+_ENDS = b"\r\n0; ieof\r\n\r\n"
+_MAX_LENGTH_DIGITS = 18
+
+
+class _Plain(NamedTuple):
+    """What the shortcut knows of a request."""
+
+    point: Point
+    method: str
+    url: str
+    host: str
+    address: str | None
+    user: str | None
+    held_back: bool
+
+
+class Quick:
+    """Answers for one site."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def answer(self, data: bytes) -> tuple[bytes, bool] | None:
+        """Answer the request that `data` is, or return None to have it taken the long way.
+
+        The second value says whether the client holds back the rest of a body: see `answered_aside`.
+        """
+        site = self._site
+        if site.draining:
+            return None
+        try:
+            plain = self._read(data)
+        except (RemoteProtocolError, HeadError):
+            return None
+        if plain is None or not site.generation.policy.ignores(plain.host):
+            return None
+        site.decisions.append(
+            record_line(
+                time.time(),  # noqa: TID251  # the server's clock
+                site.next_id(),
+                plain.point,
+                plain.method,
+                plain.url,
+                plain.address,
+                plain.user,
+                ALLOWED,
+                "",
+                204,
+            )
+        )
+        return site.banner.unmodified, plain.held_back
+
+    def _read(self, data: bytes) -> _Plain | None:
+        end = data.find(_BLANK)
+        if end < 0:
+            return None
+        icap, layout = parse_request_head(data[:end])
+        service = self._site.services.get(icap.path)
+        headers = icap.headers
+        start = end + 4
+        held_back = False
+        if layout.body is not None and icap.preview is not None:
+            ending = _preview_ending(data, start + layout.size)
+            held_back = ending == _GOES_ON
+            is_whole = ending is not None
+        else:
+            is_whole = layout.body is None and len(data) == start + layout.size
+        if (
+            not is_whole
+            or service is None
+            or service.method != icap.method
+            or icap.close
+            or not layout.request_end
+            or (icap.preview is None and b"204" not in icap.allow)
+            or b"x-authenticated-groups" in headers
+        ):
+            return None
+        match = _plain_request(data, start, layout, headers.get(b"x-sni"))
+        if match is None:
+            return None
+        method, url, host = match.group(1, 2, 4)
+        address = headers.get(b"x-client-ip")
+        return _Plain(
+            service.point,
+            method.decode("ascii"),
+            url.decode("ascii"),
+            host.decode("ascii"),
+            None if not address or address == _UNKNOWN else address.decode("latin-1"),
+            user_of(headers, self._site.generation.user_headers),
+            held_back,
+        )
+
+
+def _preview_ending(data: bytes, at: int) -> bytes | None:
+    """Return how the preview at data[at:] ends, None unless it is one chunk and nothing comes behind it."""
+    line = data.find(_CRLF, at, at + 6)
+    if line < 0 or _SIZE.fullmatch(data, at, line) is None:
+        return None
+    size = int(data[at:line], 16)
+    ending = data[line + 2 + size :]
+    return ending if size and ending in {_GOES_ON, _ENDS} else None
+
+
+def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -> re.Match[bytes] | None:
+    """Match the encapsulated request's line if all of its names are one and no length is in doubt."""
+    middle = start + layout.request_end
+    head = cut_head(data, start, middle)
+    match = _LINE.match(head)
+    if match is None:
+        return None
+    method, host, path = match.group(1, 4, 5)
+    if (
+        b"/." in path
+        or b"xn--" in host
+        or len(host) > MAX_HOST
+        or (sni is not None and sni not in {host, _UNKNOWN})
+    ):
+        return None
+    lower = head.lower()
+    mark = b"\r\nhost: " + host + _CRLF
+    at = lower.find(mark)
+    if at < 0 or lower.count(b"\nhost:") != 1 or lower[at + len(mark)] in b" \t":
+        return None
+    if layout.has_response:
+        response = cut_head(data, middle, start + layout.size)
+        return match if _STATUS.match(response) and _plain_length(response.lower()) else None
+    return match if method in {b"GET", b"HEAD"} or _plain_length(lower) else None
+
+
+def _plain_length(lower: bytes) -> bool:
+    """Whether a head (in small letters) has no Content-Length, or one that is a plain number."""
+    at = lower.find(b"\ncontent-length:")
+    if at < 0:
+        return True
+    end = lower.find(_CRLF, at)
+    value = lower[at + 16 : end].strip()
+    return (
+        lower.find(b"\ncontent-length:", end) < 0
+        and value.isdigit()
+        and len(value) <= _MAX_LENGTH_DIGITS
+        and lower[end + 2] not in b" \t"
+    )
