@@ -12,7 +12,8 @@ import re2
 from icapd.http import is_address
 from icapd.lists.build import open_source
 from icapd.lists.entry import FIELD
-from icapd.lists.index import expression_options, key_of, url_host, url_key
+from icapd.lists.index import key_of, url_host, url_key
+from icapd.lists.search import MAX_SET, expression_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,7 +78,7 @@ class Question:
 
     def _is_found(self, expression: str) -> bool:
         tail = "" if self.query is None else f"?{self.query}"
-        compiled = re2.compile(expression, options=expression_options())
+        compiled = re2.compile(expression, expression_options(MAX_SET))
         return any(compiled.search(self.host + path + tail) for path in self.paths)
 
 

@@ -20,8 +20,6 @@ import re
 import zlib
 from typing import TYPE_CHECKING
 
-import re2
-
 from icapd.http import is_address
 
 if TYPE_CHECKING:
@@ -29,9 +27,9 @@ if TYPE_CHECKING:
 
     import marisa_trie
 
+    from icapd.lists.search import Expressions
     from icapd.lists.tables import DigestTable, RangeTable
 
-MAX_RE2 = 1 << 28  # bytes of RE2's automaton, which is made as it is needed
 EXACT, SOME_URL, AS_WRITTEN = "=", "~", "|"
 _WWW = re.compile(r"www[0-9]{0,2}\.(?=[^.]+\.)")
 _CONTROL = re.compile(r"[\x00-\x1f]")
@@ -61,37 +59,6 @@ def url_key(path: str, query: str | None = None) -> str:
     """Return the part of a URL's key behind its host; with a query it holds for that query alone."""
     text = _CONTROL.sub(" ", path.rstrip("/"))
     return f"{text}/" if query is None else f"{text}{_QUERY}{_CONTROL.sub(' ', query)}\x1e"
-
-
-class Expressions:
-    """Regular expressions of all lists in one RE2 set: one pass over a URL answers all of them."""
-
-    def __init__(self, written: Sequence[tuple[str, tuple[str, ...]]]) -> None:
-        self._lists = [lists for _, lists in written]
-        self.lists = frozenset(name for lists in self._lists for name in lists)
-        self.size = len(written)
-        self._set: re2.Set | None = None
-        if written:
-            options = expression_options()
-            options.max_mem = MAX_RE2
-            self._set = re2.Set.SearchSet(options)
-            for pattern, _ in written:
-                self._set.Add(pattern)
-            self._set.Compile()
-
-    def find(self, text: str) -> set[str]:
-        """Return the lists with an expression that is found in `text`."""
-        found = None if self._set is None else self._set.Match(text)
-        return {name for number in found or () for name in self._lists[number]}
-
-
-def expression_options() -> re2.Options:
-    """Return how expressions are read: no captures, any case, no complaints on standard error."""
-    options = re2.Options()
-    options.never_capture = True
-    options.case_sensitive = False
-    options.log_errors = False
-    return options
 
 
 class ListIndex:

@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import marisa_trie
 
-from icapd.lists.index import Expressions, ListIndex
+from icapd.lists.index import ListIndex
+from icapd.lists.search import Expressions
 from icapd.lists.tables import DigestTable, RangeTable
 
 if TYPE_CHECKING:

@@ -7,20 +7,20 @@ import random
 import zlib
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icapd.lists.collect import Collector
 from icapd.lists.entry import FIELD
 from icapd.lists.index import ListIndex, key_of, shard_of, url_host
+from icapd.lists.search import Expressions
 from icapd.lists.store import MemoryParts, open_parts
 from icapd.lists.tables import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
-
-    import pytest
 
 
 def index_of(
@@ -139,6 +139,16 @@ def test_expressions_see_host_path_and_query_in_any_case() -> None:
     assert index.lookup_url("a.example", ("/x", "/my-casino")) == ("x",)
     assert index.lookup_url("b.example", ("/casino",)) == ()
     assert index.lookup_url("a.example", ("/casino",), "q=1") == ("x", "y")
+
+
+@pytest.mark.parametrize("memory", [1 << 14, 1 << 16, 1 << 28])
+def test_expressions_too_many_for_one_automaton_are_all_asked(memory: int) -> None:
+    """An automaton without memory finds nothing, and must not be believed."""
+    written = [(f"(^|[-./])w{number}[a-z]*x.*y{number}z", (f"l{number}",)) for number in range(40)]
+    expressions = Expressions(written, memory)
+    for number in (0, 7, 39):
+        assert expressions.find(f"a.example/w{number}abx/{'w1x w2x w3x ' * 300}y{number}z") == {f"l{number}"}
+    assert expressions.find("a.example/w40x/y40z") == set()
 
 
 def test_www_is_dropped_only_before_a_name_with_a_dot() -> None:
