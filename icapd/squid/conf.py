@@ -159,7 +159,8 @@ def _groups(groups: tuple[SquidGroup, ...]) -> Iterator[str]:
     """Ask about each group while Squid can wait for its helper, and note the answer on the transaction."""
     if groups:
         yield "# Groups of icapd.yaml: helpers are asked here, where Squid can wait; adaptation_meta cannot."
-        yield "# Their external_acl_type, and the proxy_auth rule if they need a name, stand before this file."
+        yield "# A helper that answers BH (it cannot tell) has Squid deny the request."
+        yield "# Their external_acl_type, and a proxy_auth rule if they need a name, stand before this file."
     for group in groups:
         tag = _tag(group)
         yield f"acl icapd_ask_{tag} {' '.join(_acl_words(group.acl))}"

@@ -7,6 +7,7 @@ test, and tests/e2e proves both together.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -237,13 +238,19 @@ dns_nameservers 127.0.0.1
 dns_timeout 1 second
 shutdown_lifetime 1 second
 visible_hostname proxy.test
+{before}
 include {d}/out/icapd.conf
 {logs}
 """
 
 
-def make_lab(directory: Path, *, key: KeyKind, log_formats: tuple[str, ...]) -> Lab:
-    """Write all files and start the origins and the stand-in, but not Squid."""
+def make_lab(
+    directory: Path, *, key: KeyKind, log_formats: tuple[str, ...], before: str, groups: dict[str, str]
+) -> Lab:
+    """Write all files and start the origins and the stand-in, but not Squid.
+
+    `before` are lines of squid.conf above the fragment, with {d} for the directory; `groups` are ACLs by name.
+    """
     now = datetime.now(UTC)
     ca = make_bump_ca(directory / "ca", name="Fragment test", now=now, days=2, key=key)
     origin_ca = make_bump_ca(directory / "origin", name="Origin test", now=now, days=2, key="ec", stem="root")
@@ -271,10 +278,13 @@ def make_lab(directory: Path, *, key: KeyKind, log_formats: tuple[str, ...]) -> 
         f"  ssl_db: ssl_db\n"
         f"  origin_ca: root.crt\n"
         f"  allow_origins: ['127.0.0.1:{lab.https.port}', '127.0.0.1:{lab.http.port}']\n"
+        f"  groups: {json.dumps([{'name': name, 'acl': acl.format(d=directory)} for name, acl in groups.items()])}\n"
     )
     write_fragments(load_config(directory / "icapd.yaml"), directory / "out")
     logs = "\n".join(f"access_log stdio:{directory}/{name}.log logformat={name}" for name in log_formats)
-    (directory / "squid.conf").write_text(BASE.format(d=directory, logs=logs))
+    (directory / "squid.conf").write_text(
+        BASE.format(d=directory, logs=logs, before=before.format(d=directory))
+    )
     return lab
 
 
@@ -307,13 +317,23 @@ def stop_lab(lab: Lab) -> None:
 
 
 @contextlib.contextmanager
-def running_lab(*, key: KeyKind, log_formats: tuple[str, ...]) -> Iterator[Lab]:
-    """Start all of it; pytest's own directories would be closed to Squid's user."""
+def running_lab(
+    *,
+    key: KeyKind,
+    log_formats: tuple[str, ...],
+    before: str = "",
+    groups: dict[str, str] | None = None,
+    files: dict[str, str] | None = None,
+) -> Iterator[Lab]:
+    """Start all of it; pytest's own directories would be closed to Squid's user. `files` can be run."""
     directory = Path(tempfile.mkdtemp(prefix="icapd-squid-"))
     directory.chmod(0o755)
     if os.geteuid() == 0:
         shutil.chown(directory, "proxy", "proxy")  # Squid writes its logs there
-    lab = make_lab(directory, key=key, log_formats=log_formats)
+    for name, text in (files or {}).items():
+        (directory / name).write_text(text)
+        (directory / name).chmod(0o755)
+    lab = make_lab(directory, key=key, log_formats=log_formats, before=before, groups=groups or {})
     try:
         start_squid(lab)
         yield lab
