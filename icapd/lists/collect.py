@@ -43,6 +43,7 @@ class Collector:
         self._keys: list[dict[str, int]] = [{} for _ in range(tries)]
         self._ranges: dict[str, int] = {}
         self._digests: dict[str, int] = {}
+        self._names: dict[str, str] = {}  # of digests
         self._expressions: dict[str, int] = {}
         self._numbers: dict[int, int] = {0: 0}
         self._members: dict[int, tuple[int, ...]] = {}
@@ -63,8 +64,13 @@ class Collector:
             self._key(key_of(value) + EXACT, mask)
         elif kind == "except":
             self._key(key_of(value), mask << self.lists)
+        elif kind in {"md5", "sha256"}:
+            digest, _, name = value.partition(FIELD)
+            self._digests[digest] = self._digests.get(digest, 0) | mask
+            if name:
+                self._names.setdefault(digest, name)
         else:
-            table = {"range": self._ranges, "expression": self._expressions}.get(kind, self._digests)
+            table = self._ranges if kind == "range" else self._expressions
             table[value] = table.get(value, 0) | mask
 
     def _url(self, value: str, mask: int) -> None:
@@ -114,9 +120,10 @@ class Collector:
         for part, rows in self._tables():
             write(part, pack([start for start, _ in rows], _WIDTHS[part]))
             numbers[f"{part}.numbers"] = array.array("I", [self._number(mask) for _, mask in rows])
+        self._write_names(write)
         for kind, values in (("range", self._ranges), ("digest", self._digests), ("re", self._expressions)):
             for value, mask in values.items():
-                self._count(f"{kind} {value}", mask)
+                self._count(f"{kind} {value} {self._names.get(value, '')}", mask)
         code = "H" if len(self._numbers) <= _WIDE else "I"
         for part, row in numbers.items():
             write(part, array.array(code, row).tobytes())
@@ -140,6 +147,21 @@ class Collector:
         for part, width in (("digests16", 16), ("digests32", 32)):
             rows = [(int(d, 16), mask) for d, mask in self._digests.items() if len(d) == 2 * width]
             yield part, sorted(rows)
+
+    def _write_names(self, write: Callable[[str, bytes], None]) -> None:
+        """Write the names of digests, each once, and for each digest where its name begins."""
+        text = bytearray(b"\0")
+        places = {"": 0}
+        for width in (16, 32):
+            starts = array.array("I", bytes(0))
+            for digest in sorted(digest for digest in self._digests if len(digest) == 2 * width):
+                name = self._names.get(digest, "")
+                if name not in places:
+                    places[name] = len(text)
+                    text += name.encode() + b"\0"
+                starts.append(places[name])
+            write(f"digests{width}.names", starts.tobytes())
+        write("names", bytes(text))
 
     def _number(self, mask: int) -> int:
         return self._numbers.setdefault(mask, len(self._numbers))

@@ -10,7 +10,7 @@ Item = tuple[int, str, str]
 name, exact, except    a host in normal form: with what is below it, alone, or taken out with what is below it
 url, spelling          host, path and perhaps query, joined by FIELD; a spelling is of the url before it
 range                  "4 FIRST LAST" or "6 …"
-md5, sha256            in lower-case hexadecimal
+md5, sha256            in lower-case hexadecimal, and perhaps a name, joined by FIELD
 expression             for RE2
 ignored                the reason
 """

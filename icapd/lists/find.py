@@ -62,7 +62,7 @@ class Question:
         if kind == "exact":
             return self.host == value
         if kind in {"md5", "sha256"}:
-            return self.digest == value
+            return self.digest == value.partition(FIELD)[0]
         if kind == "range":
             return self._in_range(value)
         if kind in {"url", "spelling"}:
@@ -102,6 +102,8 @@ def entry_text(kind: str, value: str) -> str:
             return str(low)
         networks = list(ipaddress.summarize_address_range(low, high))
         return str(networks[0]) if len(networks) == 1 else f"{low}-{high}"
+    if kind in {"md5", "sha256"}:
+        return value.replace(FIELD, " ")
     if FIELD in value:
         host, path, *query = value.split(FIELD)
         return f"{host}{path}" + (f"?{query[0]}" if query else "")

@@ -170,10 +170,18 @@ class ListIndex:
 
     def lookup_hash(self, digest: str) -> tuple[str, ...]:
         """Return the lists that hold an MD5 or SHA-256 digest (hexadecimal, any case)."""
+        found = self._digest(digest)
+        return () if found is None else self._sets[found[0]][0]
+
+    def hash_name(self, digest: str) -> str:
+        """Return what the lists call a digest, or ""."""
+        found = self._digest(digest)
+        return "" if found is None else found[1]
+
+    def _digest(self, digest: str) -> tuple[int, str] | None:
         try:
             raw = bytes.fromhex(digest)
         except ValueError:
-            return ()
+            return None
         table = self._digests.get(len(raw))
-        number = None if table is None else table.find(raw)
-        return () if number is None else self._sets[number][0]
+        return None if table is None else table.find(raw)

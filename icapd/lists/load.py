@@ -84,6 +84,10 @@ class ListSet:
         """Tell whether list `name` holds a digest (hexadecimal)."""
         return name in self.index.lookup_hash(digest)
 
+    def hash_name(self, digest: str) -> str:
+        """Return what the lists call a digest (hexadecimal), or ""."""
+        return self.index.hash_name(digest)
+
 
 def load_lists(
     lists: Sequence[ListSpec] | Mapping[str, Sequence[Path]],

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 # Goes into the digest: a new layout, or another machine's, never meets an old file.
-FORMAT = f"icapd-lists-4 {sys.byteorder} {struct.calcsize('P')}"
+FORMAT = f"icapd-lists-5 {sys.byteorder} {struct.calcsize('P')}"
 MAX_KEPT = 8
 MAX_STAMPS = 64
 ABOUT = "about.json"
@@ -124,8 +124,14 @@ def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
             RangeTable(parts.view("ranges6"), numbers("ranges6"), 16),
         ),
         digests={
-            width: DigestTable(parts.view(f"digests{width}"), numbers(f"digests{width}"), width)
-            for width in (16, 32)
+            size: DigestTable(
+                parts.view(f"digests{size}"),
+                numbers(f"digests{size}"),
+                size,
+                parts.view(f"digests{size}.names").cast("I"),
+                parts.view("names"),
+            )
+            for size in (16, 32)
         },
         expressions=Expressions(
             [(pattern, _names(lists, int(mask, 16))) for pattern, mask in about["expressions"]]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-Rows = memoryview
+_LONGEST = 401  # bytes: a hundred characters in UTF-8 and the end
 
 
 class _Wide:
@@ -50,24 +50,27 @@ class RangeTable:
 
 
 class DigestTable:
-    """Digests of `width` bytes, sorted; exact."""
+    """Digests of `width` bytes, sorted; exact. `starts` tells where in `text` a digest's name begins."""
 
-    def __init__(self, digests: memoryview, numbers: memoryview, width: int) -> None:
+    def __init__(
+        self, digests: memoryview, numbers: memoryview, width: int, starts: memoryview, text: memoryview
+    ) -> None:
         self.width = width
         self._digests = _Wide(digests, width)
         self._numbers = numbers
-        if len(self._digests) != len(numbers):
+        self._starts = starts
+        self._text = text
+        if not len(self._digests) == len(numbers) == len(starts):
             raise ValueError("a table of digests is not whole")
 
-    def __len__(self) -> int:
-        return len(self._digests)
-
-    def find(self, digest: bytes) -> int | None:
-        """Return the number of `digest`, or None if it is not there."""
+    def find(self, digest: bytes) -> tuple[int, str] | None:
+        """Return the number and the name ("" if it has none) of `digest`, or None if it is not there."""
         at = bisect_left(self._digests, digest)
-        if at < len(self._digests) and self._digests[at] == digest:
-            return int(self._numbers[at])
-        return None
+        if at == len(self._digests) or self._digests[at] != digest:
+            return None
+        start = int(self._starts[at])
+        name = bytes(self._text[start : start + _LONGEST]).partition(b"\0")[0]
+        return int(self._numbers[at]), name.decode()
 
 
 def flatten(ranges: Iterable[tuple[int, int, int]]) -> list[tuple[int, int]]:

@@ -66,7 +66,7 @@ def run(
         ("[2001:DB8::1]", ["nets: DIR/nets:2: 2001:db8::/32"]),
         ("2001:db8::1", ["nets: DIR/nets:2: 2001:db8::/32"]),
         ("http://192.0.2.7/x", ["nets: DIR/nets:3: 192.0.2.1-192.0.2.9"]),
-        (MD5.upper(), [f"bad: DIR/bad:1: {MD5}"]),
+        (MD5.upper(), [f"bad: DIR/bad:1: {MD5} eicar"]),
         ("x.example/Poker", ["words: DIR/words:1: (^|/)poker"]),
         ("nocasino.example", []),
         ("0" * 64, []),

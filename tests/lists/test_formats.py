@@ -32,6 +32,7 @@ HINT = "a filter, or an exception, of more or less than a domain"
         ("# id,dateadded,url,url_status\n", "CSV"),
         ('"1","2026-01-01","http://a.example/","online"\n', "CSV"),
         ("# see url, please\na.example", "lines"),
+        ("# name, url, licence\na.example\n", "lines"),
     ],
 )
 def test_a_file_says_what_it_is(text: str, name: str) -> None:
@@ -108,6 +109,18 @@ def test_lines_are_what_they_look_like() -> None:
         "range 6 42540766411282592856903984951653826560 42540766490510755371168322545197776895",
     ]
     assert ignored("files", text) == []
+
+
+def test_a_digest_in_a_name_or_a_path_is_none() -> None:
+    label = "AB" * 16
+    text = f"{label}.Example\n0.0.0.0 {label}.a.example\nhttp://a.example/{label}/x\n{label},Eicar\n"
+    lower = label.lower()
+    assert taken("files", text) == [
+        f"name {lower}.example",
+        f"name {lower}.a.example",
+        f"url a.example /{label}/x",
+        f"md5 {lower} Eicar",
+    ]
 
 
 def test_lines_of_no_kind_say_why() -> None:
@@ -332,9 +345,17 @@ def test_what_is_no_network_is_told(line: str) -> None:
 
 def test_digests() -> None:
     md5, sha1, sha256 = "AB" * 16, "ab" * 20, "cd" * 32
-    assert taken("md5", f"{md5}  file\n") == [f"md5 {md5.lower()}"]
-    assert taken("sha256", f"Win.Evil:{sha256}\n# x\n{sha256} *file\n") == [f"sha256 {sha256}"] * 2
-    assert taken("files", f"{md5}\n{sha256}\n") == [f"md5 {md5.lower()}", f"sha256 {sha256}"]
+    assert taken("md5", f"{md5}  file\n") == [f"md5 {md5.lower()} file"]
+    assert taken("sha256", f"Win.Evil:{sha256}\n# x\n{sha256} *a b\n{sha256}\n") == [
+        f"sha256 {sha256} Win.Evil",
+        f"sha256 {sha256} a b",
+        f"sha256 {sha256}",
+    ]
+    assert taken("files", f"{md5}:68:Eicar-Test\n{sha256}\n") == [
+        f"md5 {md5.lower()} Eicar-Test",
+        f"sha256 {sha256}",
+    ]
+    assert taken("md5", f'{md5},"x\x1b[2Jy"') == [f"md5 {md5.lower()} x[2Jy"]
     assert ignored("sha256", f"{md5}\n{sha1}\nxyz\n")[2] == (3, "no digest")
     assert ignored("sha256", md5) == [(1, "a digest of another kind than sha256")]
 

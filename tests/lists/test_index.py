@@ -187,6 +187,27 @@ def test_digests_are_compared_whole() -> None:
     )
 
 
+def test_digests_have_names() -> None:
+    entries = [("md5", f"{n:032x}{FIELD}Family{n % 3}") for n in range(50)]
+    entries += [("sha256", f"{7:064x}{FIELD}" + "\u00fc" * 100), ("sha256", f"{8:064x}")]
+    index = index_of({"x": entries})
+    assert [index.hash_name(f"{n:032x}") for n in (0, 1, 49)] == ["Family0", "Family1", "Family1"]
+    assert index.hash_name(f"{7:064X}") == "\u00fc" * 100
+    assert index.hash_name(f"{8:064x}") == ""
+
+
+def test_an_automaton_without_memory_is_not_believed() -> None:
+    class Dead:
+        @staticmethod
+        def Match(_text: str) -> None:
+            return None
+
+    expressions = Expressions([("casino", ("x",)), ("poker", ("y",))])
+    expressions._sets[0][1]._set = Dead()
+    assert expressions.find("a.example/poker") == {"y"}
+    assert expressions.find("a.example/") == set()
+
+
 def test_names_that_collide_under_a_hash_are_told_apart() -> None:
     """CRC-32 chooses the trie only: what it confuses, the trie does not."""
     source = random.Random(1)

@@ -62,7 +62,16 @@ def test_what_is_not_there_is_none(cache: Path, tmp_path: Path) -> None:
     assert hits(tmp_path / "nowhere") is None
 
 
-PARTS = ["keys0.trie", "keys0.numbers", "ranges4", "ranges4.numbers", "digests16", "digests16.numbers", ABOUT]
+PARTS = [
+    "keys0.trie",
+    "keys0.numbers",
+    "ranges4",
+    "ranges4.numbers",
+    "digests16",
+    "digests16.names",
+    "digests16.numbers",
+    ABOUT,
+]
 
 
 @pytest.mark.parametrize("name", PARTS)

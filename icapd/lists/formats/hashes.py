@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from icapd.lists.entry import IGNORED
+from icapd.lists.entry import FIELD, IGNORED
 from icapd.lists.formats.lines import text_lines
 
 if TYPE_CHECKING:
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from icapd.lists.entry import Item, Readable
 
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f]{40}|[0-9A-Fa-f]{32})(?![0-9A-Za-z])")
+_BETWEEN = re.compile(r"[\s,;:|*\"']+")
+MAX_NAME = 100  # characters
 _KINDS = {32: "md5", 64: "sha256"}
 # Of no bytes at all: every empty body would match.
 _EMPTY = frozenset(
@@ -41,4 +43,12 @@ def hash_entry(text: str, wanted: str) -> tuple[str, str]:
     digest = max(of_kind, key=len).lower()
     if digest in _EMPTY:
         return IGNORED, "the digest of an empty file"
-    return _KINDS[len(digest)], digest
+    name = _name(text)
+    return _KINDS[len(digest)], f"{digest}{FIELD}{name}" if name else digest
+
+
+def _name(text: str) -> str:
+    """Return what else stands on the line, but for numbers: what was found, or where."""
+    words = [word for word in _BETWEEN.split(HEX.sub(" ", text)) if word and not word.isdecimal()]
+    name = " ".join(words)[:MAX_NAME]
+    return "".join(character for character in name if character.isprintable())

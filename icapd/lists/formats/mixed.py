@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from icapd.lists.entry import Item, Readable
 
+_FIRST = re.compile(r"[\s,;:|]")
 _NETWORK = re.compile(r"(?:[0-9.]+|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*)/[0-9]{1,3}")
 
 
@@ -25,7 +26,7 @@ def read_mixed(stream: Readable) -> Iterator[Item]:
 
 
 def _read_line(number: int, line: str) -> Iterator[Item]:
-    if HEX.search(line):
+    if HEX.fullmatch(_FIRST.split(line, maxsplit=1)[0]):  # elsewhere it may be a label or a part of a path
         yield number, *hash_entry(line, "")
         return
     text = COMMENT.sub("", line).strip()

@@ -65,7 +65,7 @@ def _sniffed(kind: str, start: bytes) -> tuple[str, Reader] | None:
     if kind in {"urls", "files"}:
         if _JSON.match(start):
             return "JSON", read_json
-        if _CSV.search(start) or _CSV_ROW.search(start):
+        if (_CSV.search(start) and _has_columns(start)) or _CSV_ROW.search(start):
             return "CSV", read_csv
     if kind in {"domains", "files"}:
         if _ADBLOCK.search(start):
@@ -73,6 +73,12 @@ def _sniffed(kind: str, start: bytes) -> tuple[str, Reader] | None:
         if _RPZ.search(start):
             return "RPZ", read_rpz
     return None
+
+
+def _has_columns(start: bytes) -> bool:
+    """Tell whether the first line that is no comment has a comma, or there is none."""
+    lines = (line for line in start.split(b"\n") if line.strip() and not line.startswith(b"#"))
+    return b"," in next(lines, b",")
 
 
 _FORMATS: dict[str, tuple[str, Reader]] = {
