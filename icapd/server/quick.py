@@ -61,7 +61,7 @@ class Quick:
         The second value says whether the client holds back the rest of a body: see `answered_aside`.
         """
         site = self._site
-        if site.draining:
+        if site.draining or site.generation.directory.asked:
             return None
         try:
             plain = self._read(data)
