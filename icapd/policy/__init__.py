@@ -22,6 +22,7 @@ from icapd.policy.model import (
     TlsDecision,
     TlsRule,
     TrafficRule,
+    Workspace,
 )
 
 __all__ = [
@@ -39,5 +40,6 @@ __all__ = [
     "TlsDecision",
     "TlsRule",
     "TrafficRule",
+    "Workspace",
     "load_policy",
 ]

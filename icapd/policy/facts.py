@@ -190,7 +190,7 @@ class Facts:
         path = None if request is None else request.url.path
         if path is None or request is None:
             return ()
-        if _ONE_READING.fullmatch(path) and request.target.endswith(path):
+        if _ONE_READING.fullmatch(path) and _is_sent_as(request.target, path):
             return (path,)
         return spellings(path, sent_path(request.target))
 
@@ -266,6 +266,12 @@ class Facts:
         if self.is_response and self.headers is not None:
             found += disposition_names(self.headers)
         return tuple(names for names in found if names)
+
+
+def _is_sent_as(target: str, path: str) -> bool:
+    """Tell whether a request target has `path` as it stands, not only at its end."""
+    whole = target.partition("?")[0]
+    return whole.endswith(path) and "/" not in whole[: -len(path)].partition("//")[2]
 
 
 def decodings(text: str) -> tuple[str, ...]:

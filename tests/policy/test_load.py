@@ -10,6 +10,7 @@ import pytest
 
 from icapd.errors import ConfigErrors
 from icapd.policy import Block, Bypass, load_policy
+from icapd.policy.texts import CriteriaText
 from tests.policy.asking import outcome, policy, transaction, write_policy
 
 if TYPE_CHECKING:
@@ -181,6 +182,72 @@ def test_the_shipped_policies_load_and_do_what_they_say() -> None:
     assert len(five.bypass) + len(five.access) + len(five.tls) == 5
 
 
+EVERY = f"""
+lists:
+  g: {{domains: [g], category: Gambling}}
+workspaces:
+  - name: labs
+    when: {{client: 10.1.0.0/16, user: [a*], group: staff, proxy_port: "3128"}}
+    access:
+      - {{name: own, when: {{host: [a.test]}}, action: allow}}
+bypass:
+  - {{name: big, when: {{content_length: ">10MB", direction: response}}}}
+access:
+  - name: all
+    when:
+      host: [a.test]
+      url: ["https://a.test/x"]
+      path: [/x]
+      regex: ["^https://a"]
+      method: [GET]
+      port: ["443"]
+      scheme: https
+      list: g
+      category: Gambling
+      homograph: apple.test
+      user_agent: ["*MSIE*"]
+      workspace: labs
+      mime: [video/*]
+      file_type: [exe]
+      file_name: ["*.exe"]
+      size: ["<10k", 1M-2M]
+      md5: {"0" * 32}
+      sha256: {"0" * 64}
+      header: {{X-A: b}}
+      request_header: ["X-A: b"]
+      upgrade: websocket
+      schedule: {{days: [mon-fri], from: "08:00", to: "18:00", tz: Europe/Berlin}}
+    unless: [{{user: bob, group: [admins]}}]
+    action: block
+  - workspace_rules
+  - group: more
+    enabled: true
+    rules:
+      - {{name: redirect, mode: shadow, when: {{host: b.test}}, action: {{redirect: "https://c.test/?{{url}}"}}}}
+tls:
+  - {{name: bank, when: {{host: [bank.test]}}, action: splice}}
+"""
+
+
+def test_every_criterion_loads_and_every_change_of_it_shows_in_the_digest(tmp_path: Path) -> None:
+    whole = policy(tmp_path, EVERY, g="a.test\n")
+    assert len(whole.access[0].when) == len(CriteriaText.model_fields) - 6  # those not in this rule
+    seen = {whole.digest}
+    lines = EVERY.splitlines()
+    for number, line in enumerate(lines):
+        changed = line.replace("a.test", "aa.test").replace("10", "11").replace("0" * 32, "1" * 32)
+        changed = changed.replace("[a*]", "[b*]").replace("exe", "png").replace("mon-fri", "mon")
+        changed = changed.replace("[GET]", "[PUT]").replace("shadow", "enforce").replace("true", "false")
+        changed = changed.replace("MSIE", "Opera").replace("X-A: b", "X-A: c").replace("video", "audio")
+        if changed != line:
+            digest = policy(
+                tmp_path, "\n".join([*lines[:number], changed, *lines[number + 1 :]]), g="a.test\n"
+            ).digest
+            assert digest not in seen
+            seen.add(digest)
+    assert len(seen) > 15
+
+
 def mutated(text: str, seed: int) -> str:
     """Cut, double, swap or replace some part of `text`."""
     chance = random.Random(seed)
@@ -197,15 +264,15 @@ def mutated(text: str, seed: int) -> str:
     return text
 
 
-def test_three_hundred_mutated_policies_end_in_no_traceback(tmp_path: Path) -> None:
+def test_five_hundred_mutated_policies_end_in_no_traceback(tmp_path: Path) -> None:
     loaded = 0
     asked = [
         transaction(),
         transaction("CONNECT", "a.test:443"),
         transaction(target="http://casino.example/"),
     ]
-    for seed in range(300):
-        path = write_policy(tmp_path, mutated(WHOLE, seed), g="casino.example\n")
+    for seed in range(500):
+        path = write_policy(tmp_path, mutated((WHOLE, EVERY)[seed % 2], seed), g="casino.example\n")
         try:
             rules = load_policy(path, cache=tmp_path / "cache")
         except ConfigErrors as errors:
@@ -216,4 +283,4 @@ def test_three_hundred_mutated_policies_end_in_no_traceback(tmp_path: Path) -> N
         loaded += 1
         for tx in asked:
             outcome(rules, tx)
-    assert 20 < loaded < 280
+    assert 20 < loaded < 480
