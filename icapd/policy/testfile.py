@@ -90,7 +90,7 @@ class FileText(_Strict):
 
     policy: str | None = Field(default=None, min_length=1, description="The policy or icapd.yaml to test.")
     at: Time | None = Field(default=None, description="When, for tests that do not say.")
-    tests: tuple[CaseText, ...] = Field(min_length=1)
+    tests: tuple[CaseText, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,8 @@ def read_suite(path: Path, now: float) -> Suite:
     """Read a file of tests. Raises ConfigErrors: everything that is wrong with it, with lines."""
     document = read_document(path)
     text = validate(document, FileText)
+    if not text.tests:
+        raise ConfigErrors([document.error(("tests",), "there are no tests")])
     if text.policy is not None:
         policy = path.parent / text.policy
     elif path.name.endswith(".test.yaml"):
