@@ -13,10 +13,12 @@ README = (ROOT / "README.md").read_text()
 
 
 def test_the_configuration_and_the_policy_load(tmp_path: Path) -> None:
-    config, policy = (
+    config, policy, users = (
         textwrap.dedent(block)
         for block in re.findall(r"^ *```yaml\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
     )
+    (tmp_path / "users-icapd.yaml").write_text(config + users)
+    assert load_config(tmp_path / "users-icapd.yaml").users.ldap is not None
     (tmp_path / "icapd.yaml").write_text(config)
     (tmp_path / "policy.yaml").write_text(policy)
     (tmp_path / "lists").mkdir()
