@@ -15,7 +15,7 @@ import re2
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_MEM = 256 << 20  # bytes for a set's program and automaton; taken as it is needed
+MAX_MEM = 128 << 20  # bytes for a set's program and automaton; taken as it is needed
 _ONE_MEM = 8 << 20  # for a single regex: a{1000}{1000} is refused
 
 
@@ -59,12 +59,13 @@ class _Set:
         self._set.Add("")  # the witness
         for pattern in written:
             self._set.Add(pattern)
+        message = f"these {len(written)} regexes are too many for RE2's {memory:,} bytes"
         try:
             self._set.Compile()
         except re2.error as error:
-            raise RegexError(
-                f"these {len(written)} regexes are too many for RE2's {memory:,} bytes"
-            ) from error
+            raise RegexError(message) from error
+        if 0 not in (self._set.Match(b"http://example/") or ()):  # compiled, and no room left to match
+            raise RegexError(message)
 
     def find(self, text: str) -> frozenset[str]:
         """Return the regexes that match."""

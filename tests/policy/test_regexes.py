@@ -75,11 +75,28 @@ def test_five_thousand_regexes_cost_one_scan_for_a_url(
     loaded = policy(tmp_path, "access:\n" + rules)
     scans: list[bytes] = []
     real = re2.Set.Match
-    monkeypatch.setattr(re2.Set, "Match", lambda self, text: scans.append(text) or real(self, text))
+
+    def counted(self: re2.Set, text: bytes) -> list[int]:
+        scans.append(text)
+        found: list[int] = real(self, text)
+        return found
+
+    monkeypatch.setattr(re2.Set, "Match", counted)
     assert outcome_once(loaded, "http://good.test/a.php") == "Allow"
     assert scans == [b"http://good.test/a.php"]
     assert outcome_once(loaded, "http://h4711.test/a.php") == "Block"
     assert len(scans) == 2
+
+
+@pytest.mark.parametrize("memory", [12_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000])
+def test_a_set_that_compiles_has_room_to_match(memory: int) -> None:
+    many = [f"evil{n}\\.test/.*x{n}" for n in range(300)]
+    try:
+        loaded = RegexSet(many, [], memory)
+    except RegexError:
+        return
+    for n in range(0, 300, 7):
+        assert loaded.loose(f"http://EVIL{n}.test/abcx{n}") >= {f"evil{n}\\.test/.*x{n}"}
 
 
 def outcome_once(rules: object, target: str) -> str:
