@@ -17,6 +17,7 @@ from icapd.cli.options import config_option
 from icapd.cli.subject import Subject, is_policy
 from icapd.cli.trace import plain
 from icapd.config import Config, load_config, render_config
+from icapd.directory import load_directory
 from icapd.errors import ConfigErrors, IcapdError
 from icapd.pages import Pages
 from icapd.policy import load_policy
@@ -108,6 +109,11 @@ class _Checked:
         except IcapdError as error:
             self.findings += _errors(error)
             return
+        try:
+            if self.config is not None:
+                load_directory(self.config, policy)
+        except IcapdError as error:
+            self.findings += _errors(error)
         subject = Subject(policy, pages, self.config)
         self.findings += lint(
             policy, lambda tx, decision: subject.location(Asked("reqmod", tx, decision)) or ""

@@ -66,7 +66,7 @@ def explain(config_file: Path, method: str | None, url: str | None, *, batch: bo
         return _batch(subject, answers=given["answers"])
     if method is None or url is None:
         raise click.UsageError("METHOD and URL are missing")
-    explanation = ask(subject.policy, _question(method, url, given))
+    explanation = ask(subject.policy, _question(subject, method, url, given))
     if given["as_object"]:
         print(json.dumps(_object(subject, explanation, answers=given["answers"])))
         return 0
@@ -76,7 +76,7 @@ def explain(config_file: Path, method: str | None, url: str | None, *, batch: bo
     return 0
 
 
-def _question(method: str, url: str, given: dict[str, Any]) -> Question:
+def _question(subject: Subject, method: str, url: str, given: dict[str, Any]) -> Question:
     try:
         at = read_time(given["at"]) if given["at"] else _now()
         question = Question(
@@ -97,7 +97,7 @@ def _question(method: str, url: str, given: dict[str, Any]) -> Question:
             question = replace(question, response=response)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    return question.as_user(given["client"], given["user"])
+    return subject.known(question).as_user(given["client"], given["user"])
 
 
 def _batch(subject: Subject, *, answers: bool) -> int:
@@ -117,7 +117,7 @@ def _line(subject: Subject, line: bytes, *, answers: bool) -> dict[str, Any]:
     try:
         value = json.loads(line)
         identity = value.get("id") if isinstance(value, dict) else None
-        explanation = ask(subject.policy, read_question(value, _now()))
+        explanation = ask(subject.policy, subject.known(read_question(value, _now())))
     except (ValueError, RecursionError) as error:  # not JSON, or JSON that is no question
         return {"id": identity, "error": str(error) or "nested too deeply"}
     return {"id": identity, **_object(subject, explanation, answers=answers)}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from icapd.adaptation import LOCATION, UseAdapted, adapt
 from icapd.config import load_config
+from icapd.directory import Directory, unasked_directory
 from icapd.http import ResponseHead
 from icapd.pages import Pages
 from icapd.policy import Policy, Redirect, load_policy
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from icapd.config import Config
     from icapd.policy.explain import Asked
+    from icapd.policy.question import Question
     from icapd.transaction import Transaction
 
 _OF_CONFIG = frozenset({"listen", "policy"})
@@ -32,6 +34,13 @@ class Subject:
     policy: Policy
     pages: Pages
     config: Config | None
+    directory: Directory | None = None
+
+    def known(self, question: Question) -> Question:
+        """Return `question` with what icapd.yaml says of users: their headers, and groups of its file."""
+        if self.config is None or self.directory is None:
+            return question
+        return replace(question, names=self.config.user_headers, complete=self.directory.complete)
 
     @property
     def bumps(self) -> bool:
@@ -68,4 +77,5 @@ def open_subject(file: Path) -> Subject:
     if is_policy(file):
         return Subject(load_policy(file), Pages.load(None), None)
     config = load_config(file)
-    return Subject(load_policy(config.policy), Pages.load(config.page), config)
+    directory = unasked_directory(config)
+    return Subject(load_policy(config.policy), Pages.load(config.page), config, directory)

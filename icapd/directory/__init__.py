@@ -5,7 +5,7 @@ look into a dict; otherwise the transaction waits.
 """
 
 from icapd.directory.groups import Directory, asks_groups
-from icapd.directory.load import load_directory
+from icapd.directory.load import load_directory, unasked_directory
 from icapd.directory.lookups import Pending
 
-__all__ = ["Directory", "Pending", "asks_groups", "load_directory"]
+__all__ = ["Directory", "Pending", "asks_groups", "load_directory", "unasked_directory"]

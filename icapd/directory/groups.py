@@ -8,18 +8,34 @@ groups decides against the user. It never exempts him, and blocks him as if he w
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from icapd.accounts import IN_DOUBT, bare_name
 from icapd.directory.file import StaticGroups
 from icapd.directory.lookups import Pending
 
 if TYPE_CHECKING:
-    from icapd.directory.lookups import Groups, Lookups
+    from icapd.directory.lookups import Groups
     from icapd.policy import Policy
     from icapd.transaction import Client
 
 _NO_FILE = StaticGroups()
+
+
+class Answers(Protocol):
+    """What LDAP says, remembers, or cannot tell: see Lookups."""
+
+    def ask(self, login: str, bare: str) -> Groups | Pending | None:
+        """Return a user's groups, what they will come by, or None where they cannot be told."""
+        ...
+
+
+class Unasked:
+    """Stands for a directory that is not to be asked: of it nothing is known."""
+
+    def ask(self, login: str, bare: str) -> Groups | Pending | None:  # noqa: ARG002
+        """Return None."""
+        return None
 
 
 class Directory:
@@ -33,7 +49,7 @@ class Directory:
         self,
         static: StaticGroups = _NO_FILE,
         realms: tuple[str, ...] = (),
-        lookups: Lookups | None = None,
+        lookups: Answers | None = None,
         *,
         asked: bool = False,
         denies: bool = False,

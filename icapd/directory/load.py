@@ -6,7 +6,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from icapd.directory.file import StaticGroups, read_users
-from icapd.directory.groups import Directory, asks_groups
+from icapd.directory.groups import Directory, Unasked, asks_groups
 from icapd.directory.lookups import Lookups, Terms
 from icapd.errors import ConfigError, ConfigErrors
 
@@ -35,6 +35,16 @@ def load_directory(config: Config, policy: Policy) -> Directory:
         raise ConfigErrors(errors)
     denies = users.ldap is not None and users.ldap.on_error == "deny"
     return Directory(static, users.realms, lookups, asked=asks_groups(policy), denies=denies)
+
+
+def unasked_directory(config: Config) -> Directory:
+    """Return the same for those who only explain: LDAP is not asked, so what it would say is in doubt.
+
+    Raises ConfigErrors for faults in users.file.
+    """
+    users = config.users
+    static = StaticGroups() if users.file is None else read_users(users.file)
+    return Directory(static, users.realms, None if users.ldap is None else Unasked())
 
 
 def _lookups(config: Config, settings: LdapSettings) -> Lookups:

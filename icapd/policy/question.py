@@ -7,6 +7,7 @@ facts of a body) is set beside them.
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -14,15 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from icapd.facts import transaction_of
+from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.policy.filetypes import sniff
 from icapd.transaction import BodyFacts, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from icapd.transaction import Transaction
+    from icapd.transaction import Client, Transaction
 
 Fields = tuple[tuple[str, str], ...]
 
@@ -60,6 +61,8 @@ class Question:
     addresses: tuple[str, ...] = ()
     response: Answered | None = None
     unread: tuple[str, ...] = field(default=(), compare=False)  # keys that mean nothing here
+    names: UserHeaders = USUAL  # how the configuration has users named
+    complete: Callable[[Client], object] | None = field(default=None, compare=False)  # adds known groups
 
     @property
     def is_connect(self) -> bool:
@@ -68,7 +71,11 @@ class Question:
 
     def as_user(self, client: str | None, user: str | None) -> Question:
         """Return the same question asked by another client or user (None leaves it)."""
-        said = [("X-Client-IP", client), ("X-Client-Username", user)]
+        names = self.names
+        fragment = any(name.lower() == FRAGMENT.decode("ascii") for name, _ in self.icap_headers)
+        if user is not None and (names.encoding == "base64" or (names.encoding == "auto" and fragment)):
+            user = base64.b64encode(user.encode("utf-8", "surrogateescape")).decode("ascii")
+        said = [("X-Client-IP", client), (names.name.decode("ascii"), user)]
         new = tuple((name, value) for name, value in said if value is not None)
         gone = {name.lower() for name, _ in new}
         kept = tuple(one for one in self.icap_headers if one[0].lower() not in gone)
@@ -84,9 +91,11 @@ class Question:
         line = f"{self.method} {self.uri} HTTP/1.1"
         if "\r\n" in line:
             raise HeadError("the request line holds a line break")
-        tx = transaction_of(point, icap, _head(line, self.headers), head, self.at)
+        tx = transaction_of(point, icap, _head(line, self.headers), head, self.at, self.names)
         if self.groups is not None:
             tx.client.groups = self.groups
+        elif self.complete is not None:
+            self.complete(tx.client)
         tx.sni = self.sni or tx.sni
         tx.connect_host = self.connect_host or tx.connect_host
         tx.proxy_port = self.proxy_port or tx.proxy_port
