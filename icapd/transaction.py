@@ -53,8 +53,9 @@ class Transaction:
 
     `request` is the virgin request at REQMOD and the cause at RESPMOD; `now` is seconds
     since the epoch; `sni` and `connect_host` are names the tunnel was opened with.
-    `body` is of the message at hand, None while only its head is here. `addresses` are
-    those that the request's host leads to, as text, where somebody told them.
+    `body` is of the message at hand, None while only its head is here; `body_follows` tells
+    whether the policy will be asked again when it has been read. `addresses` are those that
+    the request's host leads to, as text, where somebody told them.
     """
 
     point: Point
@@ -67,3 +68,4 @@ class Transaction:
     now: float = 0.0
     body: BodyFacts | None = None
     addresses: tuple[str, ...] = ()
+    body_follows: bool = False

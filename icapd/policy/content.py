@@ -23,7 +23,7 @@ Interval = tuple[int, int | None]  # bytes, inclusive; None: without end
 def _or_later(facts: Facts, *, waits: bool) -> Truth:
     """Return what a message without a match says: false, if no message to come may have one."""
     if facts.is_response:
-        return False if facts.tx.response is not None or facts.is_last else None
+        return False if facts.tx.response is not None else None
     return None if waits or facts.is_tunnel else False
 
 

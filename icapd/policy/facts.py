@@ -117,7 +117,7 @@ class Facts:
         self.workspace: str | None = None  # the policy sets it before any rule is asked
         self.is_final = tx.point is not Point.TLS  # no later point learns more about the client
         self.is_response = tx.point is Point.RESPMOD
-        self.is_last = self.is_response and tx.body is not None  # nothing will ever be known better
+        self.is_last = self.is_response and not tx.body_follows  # nothing will ever be known better
         request: RequestHead | None = tx.request
         self.target: Target | None = None if request is None else request.url
 

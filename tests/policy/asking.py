@@ -43,11 +43,12 @@ def answered(
     method: str = "GET",
     body: BodyFacts | None = None,
     asked: tuple[str, ...] = (),
+    body_follows: bool = False,
 ) -> Transaction:
     """Return a response with its facts; `asked` are the request's header fields."""
     tx = transaction(method, target, *asked, point=Point.RESPMOD)
     head = "\r\n".join((f"HTTP/1.1 {status} X", *headers, "", "")).encode()
-    tx.response, tx.body = ResponseHead(head), body
+    tx.response, tx.body, tx.body_follows = ResponseHead(head), body, body_follows
     return tx
 
 

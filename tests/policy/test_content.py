@@ -227,11 +227,12 @@ access:
   - {name: not documents, when: {host: [work.test]}, unless: [{file_type: [pdf]}], action: block}
 """,
     )
-    assert rules.decide(answered()).undecided is rules.access[0]
-    unread = BodyFacts()
-    assert outcome(rules, answered(body=unread)) == "allow"
-    assert outcome(rules, answered(body=unread, target="http://free.test/")) == "allow"
-    assert outcome(rules, answered(body=unread, target="http://work.test/")) == "block: not documents"
+    assert rules.decide(answered(body_follows=True)).undecided is rules.access[0]
+    for unread in (None, BodyFacts()):
+        assert rules.decide(answered(body=unread)).undecided is None
+        assert outcome(rules, answered(body=unread)) == "allow"
+        assert outcome(rules, answered(body=unread, target="http://free.test/")) == "allow"
+        assert outcome(rules, answered(body=unread, target="http://work.test/")) == "block: not documents"
     pdf = BodyFacts(file_types=("pdf",))
     assert outcome(rules, answered(body=pdf, target="http://work.test/")) == "allow"
     assert outcome(rules, answered(body=pdf, target="http://free.test/")) == "bypass: all but programs"

@@ -196,7 +196,7 @@ def transactions(draw: st.DrawFn) -> Transaction:
         more = draw(st.lists(st.sampled_from(FIELDS), max_size=3, unique_by=lambda field: field[:9]))
         status = draw(st.sampled_from([101, 200, 304]))
         tx.response = ResponseHead("\r\n".join((f"HTTP/1.1 {status} X", *more, "", "")).encode())
-        tx.body = draw(st.sampled_from(BODIES))
+        tx.body, tx.body_follows = draw(st.sampled_from(BODIES)), draw(st.booleans())
     return tx
 
 

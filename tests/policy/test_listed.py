@@ -99,6 +99,6 @@ def test_lists_of_every_kind_in_a_policy(tmp_path: Path) -> None:
     leads.addresses = ("192.0.2.9",)
     assert outcome(rules, leads) == "block: category"
     files = "http://files.test/"
-    assert rules.decide(answered(target=files)).undecided is rules.access[0]
+    assert rules.decide(answered(target=files, body_follows=True)).undecided is rules.access[0]
     assert outcome(rules, answered(target=files, body=BodyFacts(md5="0" * 32))) == "block: digest"
     assert outcome(rules, answered(target=files, body=BodyFacts(md5="1" * 32))) == "allow"
