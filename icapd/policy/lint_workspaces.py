@@ -27,9 +27,13 @@ def lint_workspaces(study: Study) -> Iterator[Finding]:
                 why = f"{earlier.name!r} ({earlier.source}) fits all whom it fits, and comes first"
                 what, mend = f"workspace {one.name!r} is never chosen", "move it above the other"
                 yield study.finding(one, "warning", "workspace-covered", what, why, mend, proof=question)
-            elif not covers(one, earlier):  # the narrow one first and the wide one after it is as it should be
+            elif not covers(
+                one, earlier
+            ):  # the narrow one first and the wide one after it is as it should be
                 what = f"workspaces {earlier.name!r} and {one.name!r} overlap"
-                why = f"for some users both fit, and {earlier.name!r} ({earlier.source}), the first, is chosen"
+                why = (
+                    f"for some users both fit, and {earlier.name!r} ({earlier.source}), the first, is chosen"
+                )
                 mend = "make them disjoint, if that is not meant"
                 yield study.finding(one, "note", "workspace-overlap", what, why, mend, proof=question)
 

@@ -1,13 +1,16 @@
+import json
 import os
 import re
 import shutil
 from datetime import UTC, datetime
+from importlib.resources import as_file
 from pathlib import Path
 
 import pytest
 
 from icapd.cli.main import main
 from icapd.config import load_config
+from icapd.data import shared
 from icapd.pki import make_bump_ca
 
 POLICY = """\
@@ -67,7 +70,9 @@ def test_a_good_configuration_is_printed_with_every_default(
         ),
         (
             SMALLEST + "tls: {certificate: c.pem, key: k.pem}\n",
-            [r"DIR/icapd.yaml:3: error: tls.certificate: DIR/c.pem cannot be read: No such file or directory"],
+            [
+                r"DIR/icapd.yaml:3: error: tls.certificate: DIR/c.pem cannot be read: No such file or directory"
+            ],
         ),
     ],
 )
@@ -107,7 +112,9 @@ def test_policy_lists_page_and_certificate_are_all_reported_at_once(
     assert re.search(r"^DIR/policy.yaml:2: error: .*none.txt", text, re.MULTILINE), text
     assert re.search(r"^DIR/policy.yaml:5: .*'hst'.*did you mean 'host'", text, re.MULTILINE), text
     assert re.search(r"^DIR/page.html:2: error: unknown macro {uri}", text, re.MULTILINE), text
-    assert re.search(r"^DIR/icapd.yaml:4: error: tls: certificate and key do not serve", text, re.MULTILINE), text
+    assert re.search(
+        r"^DIR/icapd.yaml:4: error: tls: certificate and key do not serve", text, re.MULTILINE
+    ), text
 
 
 @needs_squid
@@ -139,3 +146,67 @@ def test_check_needs_no_write_access(directory: Path) -> None:
     before = sorted(directory.rglob("*"))
     assert main(["check", "-c", str(directory / "icapd.yaml")]) == 0
     assert sorted(directory.rglob("*")) == before
+
+
+FAULTY = """\
+lists:
+  unused: {domains: [unused]}
+bypass:
+  - {name: free, when: {method: [CONNECT]}}
+access:
+  - {name: loop, when: {host: [a.example]}, action: {redirect: "http://w.a.example/"}}
+"""
+
+
+def test_findings_have_a_level_a_reason_a_remedy_and_a_command(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (directory / "unused").write_text("b.example\nx y z\n")
+    (directory / "policy.yaml").write_text(FAULTY)
+    status, out, found = check(directory, capsys)
+    assert status == 1  # a redirect in a circle is an error
+    assert "# list unused: 1 entries, 1 lines ignored" in out
+    assert [line.split(" — ")[0] for line in found if not line.startswith(" ")] == [
+        "DIR/policy.yaml:2: warning: list 'unused' is used by no rule",
+        "DIR/policy.yaml:2: note: list 'unused': 1 lines ignored, 1 entries taken",
+        "DIR/policy.yaml:4: warning: bypass rule 'free' opens tunnels unscanned",
+        "DIR/policy.yaml:6: error: rule 'loop' redirects in a circle",
+    ]
+    assert "    icapd explain -c DIR/icapd.yaml --at 2026-01-05T10:00+00:00 CONNECT some.example:443" in found
+
+
+def test_warnings_count_where_it_is_strict(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = directory / "policy.yaml"
+    policy.write_text("bypass:\n  - {name: free, when: {method: [CONNECT]}}\n")
+    assert main(["check", "-c", str(policy)]) == 0
+    assert main(["check", "--strict", "-c", str(policy)]) == 1
+    assert main(["check", "--strict", "--no-squid", "-c", str(directory / "icapd.yaml")]) == 1
+    policy.write_text(POLICY)
+    capsys.readouterr()
+    assert main(["check", "--strict", "-c", str(policy)]) == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_findings_as_an_object(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "unused").write_text("b.example\n")
+    (directory / "policy.yaml").write_text(FAULTY)
+    assert main(["check", "--json", "-c", str(directory / "icapd.yaml")]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [one["code"] for one in found["findings"]] == ["unused-list", "bypasses-connect", "redirect-loop"]
+    assert found["findings"][1]["explain"].startswith("icapd explain -c ")
+    assert (found["lists"][0]["name"], found["lists"][0]["entries"]) == ("unused", 1)
+    (directory / "policy.yaml").write_text("acces: []\n")
+    assert main(["check", "--json", "-c", str(directory / "icapd.yaml")]) == 1
+    assert json.loads(capsys.readouterr().out)["findings"][0]["line"] == 1
+
+
+def test_the_schema(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out)["title"] == "icapd policy"
+
+
+@pytest.mark.parametrize("name", ["school", "company", "guest", "kiosk", "five-rules"])
+def test_the_examples_are_clean(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with as_file(shared("rules", "examples", f"{name}.yaml")) as file:
+        assert main(["check", "--strict", "-c", str(file)]) == 0
+    assert capsys.readouterr().err == ""

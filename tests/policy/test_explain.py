@@ -77,7 +77,12 @@ def test_shadow_changes_nothing_and_is_told(ask: Any) -> None:
 @pytest.mark.parametrize(
     ("method", "uri", "bumps", "said"),
     [
-        ("CONNECT", "bad.example:443", True, "the block page, inside the tunnel; the server is not contacted"),
+        (
+            "CONNECT",
+            "bad.example:443",
+            True,
+            "the block page, inside the tunnel; the server is not contacted",
+        ),
         ("CONNECT", "bad.example:443", False, "the connection is ended"),
         ("connect", "bad.example:443", True, "the connection is ended"),
         ("CONNECT", "old.example:443", True, "a redirect to LOCATION, inside the tunnel"),
@@ -105,10 +110,24 @@ def test_a_late_block_says_that_the_request_went_out(ask: Any) -> None:
 
 def test_the_trace_has_every_rule_looked_at_with_what_it_found(ask: Any) -> None:
     out = as_json(ask("CONNECT", "bank.example:443"), location=None)
-    assert [line["stage"] for line in out["trace"]] == ["bypass", "access", "access", "access", "access", "access", "tls"]
+    assert [line["stage"] for line in out["trace"]] == [
+        "bypass",
+        "access",
+        "access",
+        "access",
+        "access",
+        "access",
+        "tls",
+    ]
     first, last = out["trace"][0], out["trace"][-1]
     assert first["checks"] == [
-        {"part": "when", "criterion": "host", "wanted": ["updates.example"], "found": "bank.example", "truth": False}
+        {
+            "part": "when",
+            "criterion": "host",
+            "wanted": ["updates.example"],
+            "found": "bank.example",
+            "truth": False,
+        }
     ]
     assert (last["rule"], last["truth"], out["tls"]) == ("bank", True, {"action": "splice", "rule": "bank"})
     assert last["source"].endswith("policy.yaml:12")
@@ -120,4 +139,7 @@ def test_the_same_facts_decide_and_explain(tmp_path: Path) -> None:
         explanation = explain(loaded, Question("GET", uri, 0.0))
         assert explanation.last.tx is not None
         decided = loaded.decide(explanation.last.tx)
-        assert (decided.action, decided.rule) == (explanation.last.decision.action, explanation.last.decision.rule)
+        assert (decided.action, decided.rule) == (
+            explanation.last.decision.action,
+            explanation.last.decision.rule,
+        )

@@ -102,7 +102,9 @@ def test_what_is_shown_is_decided_by_another_rule(folder: Path, text: str) -> No
             point = Point.RESPMOD if one.proof.response is not None else Point.REQMOD
             decided = loaded.decide(one.proof.transaction(point))
             others = (decided.rule, decided.undecided, loaded.decide_tls(one.proof.transaction(point)).rule)
-            assert any(rule is not None and rule.source.rpartition(":")[2] != str(one.line) for rule in others)
+            assert any(
+                rule is not None and rule.source.rpartition(":")[2] != str(one.line) for rule in others
+            )
 
 
 def test_shipped_tests_agree_with_the_linter_on_what_is_reached(folder: Path) -> None:

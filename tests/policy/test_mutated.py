@@ -60,8 +60,15 @@ def mutated(text: str, chance: random.Random) -> str:
     return text
 
 
+def check_told(errors: ConfigErrors, text: str) -> None:
+    """Each fault is one line, and its line is in the file."""
+    assert errors.errors, text
+    assert all("\n" not in str(one) for one in errors.errors), text
+    assert all(0 <= one.line <= text.count("\n") + 2 for one in errors.errors), text
+
+
 def test_mutated_policies(tmp_path: Path) -> None:
-    chance = random.Random(3)  # noqa: S311
+    chance = random.Random(3)
     rules = tmp_path / "rules"
     (rules / "lists").mkdir(parents=True)
     (rules / "examples").mkdir()
@@ -80,9 +87,7 @@ def test_mutated_policies(tmp_path: Path) -> None:
             loaded = load_policy(path, cache=tmp_path / "cache")
         except ConfigErrors as errors:
             refused += 1
-            assert errors.errors, text
-            assert all("\n" not in str(one) for one in errors.errors), text
-            assert all(0 <= one.line <= text.count("\n") + 2 for one in errors.errors), text
+            check_told(errors, text)
             continue
         adopted += 1
         # Adopted is adopted whole: every rule that is written and not switched off is there.

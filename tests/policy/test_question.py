@@ -110,12 +110,21 @@ def test_times_and_fields() -> None:
         read_field("a b: c")
 
 
-ODD = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(["\r\n", "\r", "\n", "\x00", "é", " x"])
+ODD = st.text(st.characters(codec="utf-8"), max_size=30) | st.sampled_from(
+    ["\r\n", "\r", "\n", "\x00", "é", " x"]
+)
 
 
 @given(ODD, ODD, ODD, ODD)
 def test_odd_text_is_a_transaction_or_a_head_error(method: str, uri: str, name: str, value: str) -> None:
-    question = Question(method, uri, 0.0, ((name, value),), (("X-Client-Username", value),), response=Answered(200, ((name, value),)))
+    question = Question(
+        method,
+        uri,
+        0.0,
+        ((name, value),),
+        (("X-Client-Username", value),),
+        response=Answered(200, ((name, value),)),
+    )
     for point in (Point.REQMOD, Point.RESPMOD):
         try:
             tx = question.transaction(point)

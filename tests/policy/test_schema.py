@@ -42,7 +42,10 @@ def test_every_criterion_takes_a_value_and_a_list() -> None:
     [
         {"when": {"port": 443}, "action": "block"},
         {"when": {"port": [80, 443]}, "action": "block", "enabled": False, "mode": "shadow"},
-        {"when": {"schedule": {"days": ["mon-fri"], "from": "08:00", "to": "18:00", "tz": "UTC"}}, "action": "allow"},
+        {
+            "when": {"schedule": {"days": ["mon-fri"], "from": "08:00", "to": "18:00", "tz": "UTC"}},
+            "action": "allow",
+        },
         {"when": {"header": {"X-A": "b*"}}, "action": {"redirect": "https://a.example/"}},
         {"group": "g", "rules": [{"action": "block"}]},
         "workspace_rules",
