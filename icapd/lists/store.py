@@ -125,11 +125,7 @@ def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
         ),
         digests={
             size: DigestTable(
-                parts.view(f"digests{size}"),
-                numbers(f"digests{size}"),
-                size,
-                parts.view(f"digests{size}.names").cast("I"),
-                parts.view("names"),
+                parts.view(f"digests{size}"), numbers(f"digests{size}"), size, *_digest_names(parts, size)
             )
             for size in (16, 32)
         },
@@ -138,6 +134,10 @@ def open_parts(about: Mapping[str, Any], parts: Parts) -> ListIndex:
         ),
         has_urls=bool(about["has_urls"]),
     )
+
+
+def _digest_names(parts: Parts, size: int) -> tuple[memoryview, memoryview]:
+    return parts.view(f"digests{size}.names").cast("I"), parts.view("names")
 
 
 def _names(lists: tuple[str, ...], mask: int) -> tuple[str, ...]:

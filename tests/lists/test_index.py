@@ -7,20 +7,19 @@ import random
 import zlib
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from icapd.lists.collect import Collector
 from icapd.lists.entry import FIELD
 from icapd.lists.index import ListIndex, key_of, shard_of, url_host
-from icapd.lists.search import Expressions
 from icapd.lists.store import MemoryParts, open_parts
-from icapd.lists.tables import flatten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    import pytest
 
 
 def index_of(
@@ -141,16 +140,6 @@ def test_expressions_see_host_path_and_query_in_any_case() -> None:
     assert index.lookup_url("a.example", ("/casino",), "q=1") == ("x", "y")
 
 
-@pytest.mark.parametrize("memory", [1 << 14, 1 << 16, 1 << 28])
-def test_expressions_too_many_for_one_automaton_are_all_asked(memory: int) -> None:
-    """An automaton without memory finds nothing, and must not be believed."""
-    written = [(f"(^|[-./])w{number}[a-z]*x.*y{number}z", (f"l{number}",)) for number in range(40)]
-    expressions = Expressions(written, memory)
-    for number in (0, 7, 39):
-        assert expressions.find(f"a.example/w{number}abx/{'w1x w2x w3x ' * 300}y{number}z") == {f"l{number}"}
-    assert expressions.find("a.example/w40x/y40z") == set()
-
-
 def test_www_is_dropped_only_before_a_name_with_a_dot() -> None:
     assert url_host("www2.a.example") == "a.example"
     assert url_host("www.example") == "www.example"
@@ -194,18 +183,6 @@ def test_digests_have_names() -> None:
     assert [index.hash_name(f"{n:032x}") for n in (0, 1, 49)] == ["Family0", "Family1", "Family1"]
     assert index.hash_name(f"{7:064X}") == "\u00fc" * 100
     assert index.hash_name(f"{8:064x}") == ""
-
-
-def test_an_automaton_without_memory_is_not_believed() -> None:
-    class Dead:
-        @staticmethod
-        def Match(_text: str) -> None:
-            return None
-
-    expressions = Expressions([("casino", ("x",)), ("poker", ("y",))])
-    expressions._sets[0][1]._set = Dead()
-    assert expressions.find("a.example/poker") == {"y"}
-    assert expressions.find("a.example/") == set()
 
 
 def test_names_that_collide_under_a_hash_are_told_apart() -> None:
@@ -277,33 +254,3 @@ def test_a_name_its_parents_and_its_urls_share_a_trie(host: str, tries: int) -> 
         if "." in parent:
             assert shard_of(key_of(parent), tries) == chosen
             assert shard_of(key_of(parent) + "/a.b/c.d/", tries) == chosen
-
-
-RANGES = st.lists(
-    st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(1, 7)).map(
-        lambda r: (min(r[:2]), max(r[:2]), r[2])
-    )
-)
-
-
-@given(RANGES, st.integers(0, 45))
-def test_ranges_agree_with_plain_comparison(ranges: list[tuple[int, int, int]], address: int) -> None:
-    expected = 0
-    for first, last, mask in ranges:
-        expected |= mask if first <= address <= last else 0
-    rows = flatten(ranges)
-    assert [start for start, _ in rows] == sorted({start for start, _ in rows})
-    held = [mask for start, mask in rows if start <= address]
-    assert (held[-1] if held else 0) == expected
-
-
-def test_more_sets_than_two_bytes_number() -> None:
-    lists = {f"l{at}": [] for at in range(17)}  # type: dict[str, Iterable[tuple[str, str]]]
-    collector = Collector(17)
-    for mask in range(1, 70_000):
-        collector.add(mask, "name", f"n{mask}.example")
-    parts = MemoryParts()
-    about = collector.finish(parts.write)
-    assert about["width"] == 4
-    index = open_parts({**about, "lists": list(lists)}, parts)
-    assert index.lookup("n69999.example") == tuple(f"l{at}" for at in range(17) if 69_999 >> at & 1)

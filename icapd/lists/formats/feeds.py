@@ -37,7 +37,7 @@ def read_csv(stream: Readable) -> Iterator[Item]:
             names = _names(text.lstrip("# "))
             column = names.index("url") if column is None and "url" in names else column
         elif text:
-            row = next(csv.reader([text]), [])
+            row = _fields(text)
             if column is None:
                 names = _names(text)
                 if "url" in names:
@@ -48,7 +48,14 @@ def read_csv(stream: Readable) -> Iterator[Item]:
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip().lower() for name in next(csv.reader([text]), [])]
+    return [name.strip().lower() for name in _fields(text)]
+
+
+def _fields(text: str) -> list[str]:
+    try:
+        return next(csv.reader([text]), [])
+    except csv.Error:  # a carriage return within
+        return []
 
 
 def _row(number: int, row: list[str], column: int | None) -> Iterator[Item]:
