@@ -19,6 +19,8 @@ WITHOUT_MIRROR = {
     "icapd/cli/options.py": "every command's tests use it",
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
+    "icapd/lists/__main__.py": "tests/lists/test_child.py runs it",
+    "icapd/lists/entry.py": "types only",
     "icapd/options.py": "what each kind of value refuses, in tests/test_config.py",
     "icapd/server/interfaces.py": "types only",
     "icapd/transaction.py": "fields only",
