@@ -20,9 +20,9 @@ BIG = 2_000_000  # bytes of list files; less takes under half a second
 
 
 def build_in_child(specs: Sequence[ListSpec], cache: Path) -> bool:
-    """Run `python -m icapd.lists` and wait. False: it could not be run or died, build here.
+    """Run `python -m icapd.lists` and wait. False: it could not be run or failed, build here.
 
-    Raises ConfigErrors that the child found.
+    Raises ConfigErrors that the child found, or if it was killed.
     """
     order = json.dumps(
         {
@@ -41,8 +41,14 @@ def build_in_child(specs: Sequence[ListSpec], cache: Path) -> bool:
             env={**os.environ, "PYTHONPATH": path},
             check=False,
         )
+    except OSError:
+        return False
+    if done.returncode < 0:  # not to be tried again in the process that must go on
+        reason = f"the process that builds their index was killed (signal {-done.returncode}; out of memory?)"
+        raise ConfigErrors([ConfigError("lists", 0, reason)])
+    try:
         faults = json.loads(done.stdout)
-    except (OSError, ValueError):
+    except ValueError:
         return False
     if faults:
         raise ConfigErrors(ConfigError(file, line, message) for file, line, message in faults)

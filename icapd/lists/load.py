@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import tempfile
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from icapd.lists.index import ListIndex
     from icapd.lists.report import ListReport
+    from icapd.lists.store import Writer
 
 MIN_KEPT = 256_000  # bytes of list files; less is built sooner than a cache is justified
 SETTLED = 2_000_000_000  # ns after which a file's times tell the next change from the last
@@ -136,24 +138,30 @@ def _specs(lists: Sequence[ListSpec] | Mapping[str, Sequence[Path]]) -> tuple[Li
 
 
 def ensure_built(specs: Sequence[ListSpec], cache: Path) -> tuple[ListIndex, dict[str, Any]]:
-    """Find the index of these files by their contents, or build it; either way stamp it."""
+    """Find the index of these files by their contents, or build it; either way stamp it.
+
+    Without a place to keep it, it is built in memory.
+    """
+    with contextlib.suppress(OSError), writing(cache) as writer:
+        found = None if writer is None else _kept(specs, cache, writer)
+        if found is not None:
+            return found
+    return _in_memory(specs, 0)
+
+
+def _kept(specs: Sequence[ListSpec], cache: Path, writer: Writer) -> tuple[ListIndex, dict[str, Any]] | None:
     stamp = stamp_of(specs)
-    with writing(cache) as writer:
-        if writer is None:  # no place to keep it
-            return _in_memory(specs, 0)
-        now = cache.stat().st_mtime_ns  # the writer's place was made in it just now
-        digest = _digest(specs, {source: _file_digest(source.path) for source in sources_of(specs)})
+    now = cache.stat().st_mtime_ns  # the writer's place was made in it just now
+    digest = _digest(specs, {source: _file_digest(source.path) for source in sources_of(specs)})
+    found = open_built(cache, digest)
+    if found is None:
+        about, read = build(specs, writer.write, writer.folder)
+        digest = _digest(specs, {source: one.sha256 for source, one in read.items()})
+        writer.place(cache, digest, about)
         found = open_built(cache, digest)
-        if found is None:
-            about, read = build(specs, writer.write, writer.folder)
-            digest = _digest(specs, {source: one.sha256 for source, one in read.items()})
-            writer.place(cache, digest, about)
-            found = open_built(cache, digest)
-        if found is None:
-            return _in_memory(specs, 0)
-        if stamp == stamp_of(specs) and _is_settled(specs, now):
-            write_stamp(cache, stamp, digest)
-        return found
+    if found is not None and stamp == stamp_of(specs) and _is_settled(specs, now):
+        write_stamp(cache, stamp, digest)
+    return found
 
 
 def _in_memory(specs: Sequence[ListSpec], total: int) -> tuple[ListIndex, dict[str, Any]]:

@@ -51,6 +51,21 @@ def test_without_a_child_it_is_built_here(
     assert load_lists({"x": [tmp_path / "a"]}, tmp_path / "cache").lookup("name-1.example") == ("x",)
 
 
+@pytest.mark.usefixtures("child")
+def test_a_child_that_was_killed_is_told_and_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What took too much memory there would take it here."""
+    (tmp_path / "a").write_text(BIG_TEXT)
+    program = tmp_path / "python"
+    program.write_text("#!/bin/sh\nkill -9 $$\n")
+    program.chmod(0o755)
+    monkeypatch.setattr("icapd.lists.child.sys.executable", str(program))
+    monkeypatch.setattr(loading, "build", None)
+    with pytest.raises(ConfigErrors, match=r"was killed \(signal 9"):
+        load_lists({"x": [tmp_path / "a"]}, tmp_path / "cache")
+
+
 def test_many_that_build_at_once_do_no_harm(tmp_path: Path) -> None:
     file, cache = tmp_path / "a", tmp_path / "cache"
     file.write_text(BIG_TEXT)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -206,6 +207,16 @@ def test_a_cache_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "a").write_text(BIG_TEXT)
     (tmp_path / "file").write_text("")
     assert load_lists({"x": [tmp_path / "a"]}, tmp_path / "file" / "c").lookup("name-1.example") == ("x",)
+
+
+def test_a_full_disk_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("icapd.lists.store._write", full)
+    (tmp_path / "a").write_text(BIG_TEXT)
+    assert load_lists({"x": [tmp_path / "a"]}, tmp_path / "cache").lookup("name-1.example") == ("x",)
+    assert [entry.name for entry in (tmp_path / "cache").iterdir() if entry.is_dir()] == []
 
 
 def test_several_tries_hold_what_one_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
