@@ -54,9 +54,9 @@ class ListIs:
         return None if self.has_digests else tuple(("list", name) for name in self.lists)
 
     def category(self, facts: Facts) -> str | None:
-        """Return the categories that decided, as shown on the page."""
+        """Return the categories that decided, as shown on the page, given that it holds."""
+        if len(self.lists) == 1:
+            return self.shown[0]
         found = self._found(facts)
-        if len(found) == 1 and len(self.lists) == 1:
-            return self.shown[0] if self.lists[0] in found else None
         shown = [each for name, each in zip(self.lists, self.shown, strict=True) if name in found]
         return ", ".join(dict.fromkeys(shown)) or None
