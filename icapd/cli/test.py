@@ -71,7 +71,8 @@ def _subject(subjects: dict[Path, Subject], file: Path) -> Subject:
 def _run(suite: Suite, subject: Subject) -> Iterator[tuple[Case, str]]:
     """Yield each test with its report, "" where it passes."""
     for case in suite.cases:
-        explanation = explain(subject.policy, case.question)
+        known = subject.known(case.question).as_user(case.expected.client, case.expected.user)
+        explanation = explain(subject.policy, known)
         found = differences(case, explanation, subject.location(explanation.last))
         lines = [f"{case.source}: {plain(case.name)}", *(f"    {plain(one)}" for one in found)]
         lines += [f"    | {line}" for line in as_text(explanation, subject).splitlines()]

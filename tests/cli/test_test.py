@@ -95,3 +95,18 @@ def test_the_shipped_policies_pass_their_own(capsys: pytest.CaptureFixture[str])
     status, out, err = run(capsys, Path("/"), *files)
     assert (status, err) == (0, ""), out
     assert int(out.split()[0]) > 80
+
+
+def test_users_are_known_as_icapd_yaml_names_them(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "p.yaml").write_text("access: [{name: kids, when: {group: [kids]}, action: block}]\n")
+    (folder / "users.yaml").write_text("groups: {kids: [carol]}\n")
+    (folder / "icapd.yaml").write_text(
+        'listen: ["icap://127.0.0.1:0"]\npolicy: p.yaml\n'
+        "users: {file: users.yaml, header: X-User, encoding: base64}\n"
+    )
+    (folder / "p.test.yaml").write_text(
+        "policy: icapd.yaml\ntests:\n"
+        "  - {request: GET http://a.example/, user: carol, expect: block}\n"
+        "  - {request: GET http://a.example/, user: dave, expect: allow}\n"
+    )
+    assert run(capsys, folder, folder / "p.test.yaml") == (0, "2 passed, 0 failed\n", "")

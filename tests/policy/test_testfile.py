@@ -46,7 +46,7 @@ def test_a_file_with_everything(tmp_path: Path) -> None:
     assert (second.source, second.name) == (f"{file}:16", "CONNECT a.example:443")
     question = first.question
     assert (question.method, question.uri, question.at) == ("GET", "http://a.example/x y", 1767225600.0)
-    assert dict(question.icap_headers) == {"X-Client-IP": "10.0.0.1", "X-Client-Username": "bob"}
+    assert dict(question.icap_headers) == {"X-Client-IP": "10.0.0.1", "x-client-username": "bob"}
     assert (question.groups, question.addresses) == (("g",), ("10.0.0.9",))
     assert question.response is not None
     assert (question.response.status, question.response.size) == (404, 7)
