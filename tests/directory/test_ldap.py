@@ -111,16 +111,21 @@ def test_a_server_that_cannot_prove_itself_gets_no_password(
 @needs_slapd
 def test_one_user_is_asked_about_once_and_remembered(server: LdapServer, tmp_path: Path) -> None:
     found = asked(tmp_path, server.settings(), "alice+alice+Alice+bob", "alice", "~0.2", "ALICE")
-    assert [groups == STAFF for groups in found.groups] == [True, True, True, False, True, True]
-    assert found.seconds[-2:] == [0, 0]
+    together = {user: groups for user, groups, _ in found.answers[:4]}
+    assert together["alice"] == together["Alice"] == STAFF
+    assert len(together["bob"]) == 6
+    assert found.groups[4:] == [STAFF, STAFF]
+    assert all(seconds < 0.05 for seconds in found.seconds[4:])
 
 
 @needs_slapd
 def test_many_users_at_once(server: LdapServer, tmp_path: Path) -> None:
-    users = "+".join(f"user{n}" for n in range(150))
-    found = asked(tmp_path, server.settings(), f"{users}+alice")
-    assert found.groups[:150] == [[]] * 150
-    assert found.groups[150] == STAFF
+    users = [f"user{n}" for n in range(150)]
+    found = asked(tmp_path, server.settings(), "+".join([*users, "alice"]))
+    assert {user: groups for user, groups, _ in found.answers} == {
+        **{user: [] for user in users},
+        "alice": STAFF,
+    }
 
 
 @needs_slapd
@@ -178,7 +183,7 @@ def test_a_server_that_goes_away_and_comes_back(tmp_path: Path) -> None:
     found = Asked("".join([*rest, out]))
     assert found.groups[:2] == [STAFF, None]
     assert len(found.groups[2]) == 6
-    assert found.seconds[1] == 0
+    assert found.seconds[1] < 0.05
     assert [report.partition(":")[0] for report in found.reports] == ["does not answer", "answers again"]
 
 
@@ -190,7 +195,7 @@ def test_a_server_that_accepts_and_says_nothing(tmp_path: Path) -> None:
     assert found.groups == [None] * 4
     assert found.reports == ["does not answer: no answer in 0.5 s"]
     assert all(0.4 < seconds < 2 for seconds in found.seconds[:2])
-    assert found.seconds[2:] == [0, 0]
+    assert all(seconds < 0.05 for seconds in found.seconds[2:])
 
 
 @pytest.mark.parametrize(

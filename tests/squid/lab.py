@@ -70,6 +70,7 @@ class StandIn(socketserver.ThreadingTCPServer):
     def __init__(self) -> None:
         super().__init__((LOCALHOST, 0), _Conversation)
         self.asks: list[Ask] = []
+        self.responses: list[Ask] = []
 
     def answer(self, ask: Ask) -> bytes:
         if ask.method != "CONNECT":
@@ -119,6 +120,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self.server.asks.append(ask)
                 self.wfile.write(self.server.answer(ask))
             else:
+                self.server.responses.append(Ask(icap, head))
                 self.wfile.write(UNCHANGED)
 
 
@@ -189,6 +191,7 @@ class Lab:
     def forget(self) -> None:
         """Begin a new record of who was asked and contacted."""
         self.icap.asks.clear()
+        self.icap.responses.clear()
         for origin in (self.http, self.https):
             origin.accepted = 0
             origin.heads.clear()

@@ -71,6 +71,8 @@ def test_every_request_of_a_user_tells_his_groups(
     assert (seen.status, seen.body) == (200, "origin")
     clients = [client(ask) for ask in grouped.icap.asks]
     assert len(clients) == (2 if scheme == "https" else 1)
+    clients += [client(ask) for ask in grouped.icap.responses]
+    assert len(grouped.icap.responses) == 1
     assert [(each.user, each.groups) for each in clients] == [(user, groups)] * len(clients)
 
 
@@ -91,3 +93,10 @@ def test_a_client_cannot_tell_his_groups_himself(grouped: Lab) -> None:
 def test_where_the_helper_cannot_tell_squid_denies(grouped: Lab) -> None:
     seen = grouped.fetch(f"http://allowed.test:{grouped.http.port}/", "--proxy-user", "doubt:x")
     assert (seen.status, grouped.icap.asks, grouped.http.accepted) == (407, [], 0)
+
+
+def test_the_second_connect_of_a_splice_tells_them_too(grouped: Lab) -> None:
+    seen = grouped.fetch(f"https://spliced.test:{grouped.https.port}/", "--proxy-user", "alice:x")
+    assert seen.status == 200
+    groups = [client(ask).groups for ask in grouped.icap.asks]
+    assert groups == [("staff", "Domain Users")] * 2
