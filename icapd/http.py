@@ -70,6 +70,13 @@ class Headers:
         end = start + len(value) + 2
         return lower[end : end + 1] not in {b" ", b"\t"}  # else the value goes on
 
+    def mentions(self, text: bytes) -> bool:
+        """Tell whether `text` (lower-case) stands anywhere in the fields: a quick no for many names."""
+        lower = self._lower
+        if lower is None:
+            lower = self._lower = self.block.lower()
+        return text in lower
+
     def text(self, name: bytes) -> str | None:
         """Return the first value of `name` as latin-1 text, which loses no byte."""
         value = self.get(name)

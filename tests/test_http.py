@@ -295,3 +295,9 @@ def test_a_status_line_is_read() -> None:
     assert (head.status, head.reason, head.headers.get(b"a")) == (404, "Not Found", b"b")
     with pytest.raises(HeadError):
         ResponseHead(b"HTTP/1.1 abc\r\n\r\n")
+
+
+def test_a_block_is_asked_for_many_names_at_once() -> None:
+    headers = Headers(b"\r\nX-HTTP-Method: PUT\r\n\r\n")
+    assert headers.mentions(b"method")
+    assert not headers.mentions(b"upgrade")

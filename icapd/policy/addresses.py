@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 Range = tuple[int, int, int]  # version, first, last
+_LOCAL_NAT64 = int(ipaddress.IPv6Address("64:ff9b:1::")) >> 80  # RFC 8215
+_SIIT = int(ipaddress.IPv6Address("::ffff:0:0:0")) >> 32  # RFC 7915 §8
+_ISATAP = 0x5EFE  # RFC 5214 §6.1, the interface identifier's upper half without its u bit
 _NAT64 = int(ipaddress.IPv6Address("64:ff9b::")) >> 32  # RFC 6052 §2.1
 
 
@@ -27,7 +30,10 @@ def address_number(text: str) -> tuple[int, int] | None:
 
 
 def embedded_addresses(host: str) -> tuple[str, ...]:
-    """Return the IPv4 addresses that an IPv6 host leads to by 6to4, Teredo or NAT64."""
+    """Return the IPv4 addresses that an IPv6 host leads to: by 6to4, Teredo, NAT64, SIIT, ISATAP.
+
+    "::" is this machine, as 0.0.0.0 is.
+    """
     if ":" not in host:
         return ()
     address = ipaddress.IPv6Address(host)
@@ -36,8 +42,11 @@ def embedded_addresses(host: str) -> tuple[str, ...]:
         found.append(str(address.sixtofour))
     if address.teredo is not None:
         found.append(str(address.teredo[1]))
-    if int(address) >> 32 == _NAT64 or (int(address) >> 32 == 0 and int(address) > 1):
-        found.append(str(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)))
+    number = int(address)
+    compatible = number >> 32 == 0 and number != 1  # RFC 4291 §2.5.5.1; ::1 is no IPv4 address
+    translated = number >> 32 in {_NAT64, _SIIT} or number >> 80 == _LOCAL_NAT64
+    if compatible or translated or number >> 32 & 0xFDFFFFFF == _ISATAP:
+        found.append(str(ipaddress.IPv4Address(number & 0xFFFFFFFF)))
     return tuple(found)
 
 

@@ -30,9 +30,12 @@ if TYPE_CHECKING:
 
 MAX_ROUNDS = 8  # of percent-decoding; the evasion deck's deepest useful encoding is 3
 _BODYLESS_STATUS = frozenset({204, 205, 304})  # RFC 9110 §15; and 1xx
+_OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
+_QUERY_METHOD = re.compile(r"(?:^|[&;])(?:_method|x-http-method-override)=([A-Za-z]+)", re.IGNORECASE)
 _SELDOM_A_BODY = frozenset({"GET", "HEAD", "CONNECT"})
-# What has one reading only: no escape, backslash, parameter, dot segment or empty segment.
-_ONE_READING = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~!$&'()*+,=:@-]+)+")
+_ODD = re.compile(r"%(c[01])%([89ab][0-9a-f])|%u(?!d[89a-f])([0-9a-f]{4})", re.IGNORECASE)
+# What has one reading only: no escape, backslash, parameter, empty segment, or one that ends in a dot.
+_ONE_READING = re.compile(r"(?:/(?:[A-Za-z0-9_~!$&'()*+,=:@-]|\.(?!/|$))+)+")
 
 
 class Directory(Protocol):
@@ -100,6 +103,17 @@ def _with(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return names if name in names else (*names, name)
 
 
+def overriding_methods(request: RequestHead) -> tuple[str, ...]:
+    """Return, in upper case, the methods that common frameworks would take for the one sent."""
+    found = []
+    if request.headers.mentions(b"method"):
+        values = (value for name in _OVERRIDES for value in request.headers.get_all(name))
+        found = [value.decode("latin-1").upper() for value in values]
+    if "method=" in request.target:
+        found += [value.upper() for value in _QUERY_METHOD.findall(request.url.query or "")]
+    return tuple(found)
+
+
 class Facts:
     """One transaction as the matchers see it; each view is made when it is first asked for."""
 
@@ -128,6 +142,11 @@ class Facts:
         if request is None:
             return "CONNECT" if self.tx.point is Point.TLS else None
         return "CONNECT" if request.method.upper() == "NONE" else request.method
+
+    @View
+    def overriding_methods(self) -> tuple[str, ...]:
+        """The methods that the request's header or query asks a server to put in place of its own."""
+        return () if self.tx.request is None else overriding_methods(self.tx.request)
 
     @View
     def is_tunnel(self) -> bool:
@@ -296,16 +315,17 @@ def sent_path(target: str) -> str:
 def spellings(path: str, sent: str = "") -> tuple[str, ...]:
     """Return the normal form, then each reading after more rounds of decoding, cleaned.
 
-    Cleaned: backslash is slash, ";parameters" and what follows a NUL are dropped, empty
-    and dot segments are resolved. `sent` is read too, since "/x//..//a" is "/x//a" in normal
-    form but "/a" to a server that joins slashes first. Distinct readings only; linear in
-    the path's length.
+    Cleaned: backslash is slash, ";parameters", trailing dots and blanks (Windows) and what
+    follows a NUL are dropped, empty and dot segments are resolved. Escapes that are none but
+    that some servers read (%u0061 of IIS, overlong UTF-8) count. `sent` is read too, since
+    "/x//..//a" is "/x//a" in normal form but "/a" to a server that joins slashes first.
+    Distinct readings only; linear in the path's length.
     """
     readings = {path: None}
     for text in (path, sent) if sent else (path,):
         for _ in range(MAX_ROUNDS):
             readings[_cleaned(text)] = None
-            decoded = unquote(text, errors="replace") if "%" in text else text
+            decoded = unquote(_ODD.sub(_plainly, text), errors="replace") if "%" in text else text
             if decoded == text:
                 break
             text = decoded  # noqa: PLW2901  (the next round's)
@@ -319,6 +339,13 @@ def _cleaned(path: str) -> str:
         name = segment.partition(";")[0]
         if name == "..":
             del out[-1:]
-        elif name not in {"", "."}:
+        elif name := name.rstrip(". "):
             out.append(name)
     return "/" + "/".join(out)
+
+
+def _plainly(match: re.Match[str]) -> str:
+    """Return the character of an overlong or a %u escape."""
+    if match[1]:
+        return chr((int(match[1], 16) & 1) << 6 | (int(match[2], 16) & 0x3F))
+    return chr(int(match[3], 16))

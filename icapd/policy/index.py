@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 from icapd.accounts import user_forms
 from icapd.http import TUNNEL_METHODS, is_address
 from icapd.policy.addresses import address_number, embedded_addresses
+from icapd.policy.facts import overriding_methods
 from icapd.policy.homograph import skeleton
 from icapd.policy.match import ClientIs, HostIs, parents
 from icapd.policy.paths import path_key
@@ -203,6 +204,8 @@ class Index:
         if self._methods:
             method = tx.request.method.upper()
             more = self._methods.get("CONNECT" if method in TUNNEL_METHODS else method, ())
+            for other in overriding_methods(tx.request):
+                more += self._methods.get(other, ())
         if self._ports:
             more += self._ports.get(str(tx.request.url.port), ())
         if self._directions:

@@ -211,7 +211,10 @@ def _place_truth(pattern: UrlPattern, facts: Facts, *, strict: bool) -> Truth:
 
 @dataclass(frozen=True, slots=True)
 class MethodIs:
-    """`method`: upper-case names. Squid sends upper case; other clients may not."""
+    """`method`: upper-case names. Squid sends upper case; other clients may not.
+
+    Generously a method counts too that a server is asked to take for the one sent.
+    """
 
     wanted: tuple[str, ...]
     methods: frozenset[str]
@@ -222,11 +225,13 @@ class MethodIs:
         method = facts.method
         if method is None:
             return None
-        return (method if strict else method.upper()) in self.methods
+        if strict:
+            return method in self.methods
+        return method.upper() in self.methods or not self.methods.isdisjoint(facts.overriding_methods)
 
     def found(self, facts: Facts) -> str:
-        """Return the method."""
-        return facts.method or ""
+        """Return the method, and those that are to override it."""
+        return ", ".join((facts.method or "", *facts.overriding_methods))
 
     def keys(self) -> tuple[Key, ...] | None:
         """File it under each method."""

@@ -48,6 +48,12 @@ def test_an_ill_formed_host_header_is_refused(host: str) -> None:
         ("/admin%00.png", "/admin"),
         ("/admin;v=1/x", "/admin/x"),
         ("/safe%2F..%2Fevil.exe", "/evil.exe"),
+        ("/admin.", "/admin"),
+        ("/admin%20/x", "/admin/x"),
+        ("/%u0061dmin", "/admin"),
+        ("/%C1%A1dmin", "/admin"),
+        ("/x/%C0%AE%C0%AE/admin", "/admin"),
+        ("/x%C0%AF..%C0%AFadmin", "/admin"),
     ],
 )
 def test_a_path_is_read_as_lax_servers_do(path: str, reading: str) -> None:

@@ -10,9 +10,11 @@ import pytest
 from icapd.policy.compile import compile_criterion
 from icapd.policy.facts import Facts, names_of
 from icapd.policy.match import Matcher, Truth, UserIs, parents
-from tests.policy.asking import Lists, early, transaction
+from tests.policy.asking import Lists, early, outcome, policy, transaction
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from icapd.transaction import Transaction
 
 
@@ -155,6 +157,28 @@ def test_before_the_request_its_port_and_scheme_are_unknown_but_it_is_a_connect(
 def test_method(method: str, value: str, expected: tuple[Truth, Truth]) -> None:
     target = "a.test:443" if method.upper() in {"NONE", "CONNECT"} else "http://a.test/"
     assert both("method", value, transaction(method, target)) == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "header", "expected"),
+    [
+        ("http://a.test/", "X-HTTP-Method-Override: delete", LAX),
+        ("http://a.test/", "x-method-override: DELETE", LAX),
+        ("http://a.test/", "X-HTTP-Method: DELETE", LAX),
+        ("http://a.test/", "X-HTTP-Method-Override: PATCH", NO),
+        ("http://a.test/", "X-Other: DELETE", NO),
+        ("http://a.test/", "Access-Control-Request-Method: DELETE", NO),
+        ("http://a.test/?a=b&_method=delete", "A: b", LAX),
+        ("http://a.test/?x_method=delete", "A: b", NO),
+    ],
+)
+def test_a_method_that_overrides_counts_to_block(
+    tmp_path: Path, target: str, header: str, expected: object
+) -> None:
+    tx = transaction("POST", target, header)
+    assert both("method", "DELETE", tx) == expected
+    rules = policy(tmp_path, "access:\n- {name: out, when: {method: DELETE}, action: block}\n")
+    assert outcome(rules, tx) == ("allow" if expected == NO else "block: out")
 
 
 @pytest.mark.parametrize(
