@@ -129,7 +129,7 @@ def _uri_name(value: bytes, encoding: str) -> str | None:
 
 
 def _groups(headers: Mapping[bytes, bytes], names: UserHeaders) -> tuple[str, ...] | None:
-    """Every name of every group that headers tell of; IN_DOUBT if not all are told, None if none was to be."""
+    """Every name of every group that headers tell; IN_DOUBT if not all are told, None if none was to be."""
     value = headers.get(b"x-authenticated-groups")
     asked = names.groups if FRAGMENT in headers else ()
     if value is None and not asked:
