@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from icapd.lists.entry import Item, Readable
 
-COMMENT = re.compile(r"\s*[;#].*")
+COMMENT = re.compile(r"[;#].*")
 # A network this wide in a list of evil addresses is a mistake or an attack: 1/256 of IPv4.
 _WIDEST = {4: 8, 6: 16}
 

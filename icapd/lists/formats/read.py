@@ -35,9 +35,6 @@ _PACKED = {
 _JSON = re.compile(rb"\[\s*(?:[\[{\"\]]|\Z)|\{")
 _RPZ = re.compile(rb"^\$(?:TTL|ORIGIN)\b|^[^#!;\r\n]*\s(?:CNAME|SOA)\s", re.MULTILINE | re.IGNORECASE)
 _ADBLOCK = re.compile(rb"^(?:\[Adblock|!\s*Title:|@@|\|\|)|#@?#", re.MULTILINE | re.IGNORECASE)
-_CSV = re.compile(
-    rb"^#?[ \t]*(?=[^\r\n]*,)(?:[^\r\n]*,)?[ \t]*\"?url\"?[ \t]*(?:,|\r?$)", re.MULTILINE | re.IGNORECASE
-)
 _CSV_ROW = re.compile(rb"^\"[^\"\r\n]*\",\"[^\r\n]*://", re.MULTILINE)
 
 
@@ -65,7 +62,7 @@ def _sniffed(kind: str, start: bytes) -> tuple[str, Reader] | None:
     if kind in {"urls", "files"}:
         if _JSON.match(start):
             return "JSON", read_json
-        if (_CSV.search(start) and _has_columns(start)) or _CSV_ROW.search(start):
+        if _names_column(start) or _CSV_ROW.search(start):
             return "CSV", read_csv
     if kind in {"domains", "files"}:
         if _ADBLOCK.search(start):
@@ -75,10 +72,19 @@ def _sniffed(kind: str, start: bytes) -> tuple[str, Reader] | None:
     return None
 
 
-def _has_columns(start: bytes) -> bool:
-    """Tell whether the first line that is no comment has a comma, or there is none."""
-    lines = (line for line in start.split(b"\n") if line.strip() and not line.startswith(b"#"))
-    return b"," in next(lines, b",")
+def _names_column(start: bytes) -> bool:
+    """Tell whether a comment, or the first line that is none, names a column `url` among others.
+
+    After a comment that does, the first line must have columns too.
+    """
+    named = False
+    for line in start.split(b"\n"):
+        columns = [column.strip(b'# \t\r"').lower() for column in line.split(b",")]
+        if len(columns) > 1 and b"url" in columns:
+            named = True
+        if line.strip() and not line.startswith(b"#"):
+            return named and len(columns) > 1
+    return named
 
 
 _FORMATS: dict[str, tuple[str, Reader]] = {

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from icapd.lists.entry import Item, Readable
 
-_COMMENT = re.compile(r";.*|(\"(?:[^\"\\]|\\.)*\")")
 _TTL = re.compile(r"[0-9]+(?:[smhdwSMHDW][0-9]*)*")
 _CLASSES = frozenset({"IN", "CH", "HS"})
 _BLOCKING = frozenset({".", "*.", "rpz-drop.", "rpz-tcp-only."})
@@ -40,7 +39,7 @@ def read_rpz(stream: Readable) -> Iterator[Item]:
             yield number, IGNORED, why
             continue
         # text is stripped: a line that begins with a blank goes on with the owner before it
-        line = _COMMENT.sub(lambda match: match[1] or "", text).strip()
+        line = text.partition(";")[0].strip()  # within quotes only TXT has one
         if line:
             entry = zone.take(line, continued=raw[:1] in {b" ", b"\t"})
             if entry is not None:

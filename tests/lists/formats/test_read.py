@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -83,3 +85,29 @@ def test_no_mixture_breaks_a_reader(kind: str, text: str) -> None:
         read(kind, text)
     except NoListError:
         return
+
+
+LONG = 8_000
+HOSTILE = {
+    "blanks": "a" + " " * LONG + "b",
+    "comment": "#" + " " * 60_000 + ",",
+    "quotes": '"' + '\\"' * (LONG // 2),
+    "percent": "a.example/" + "%25" * (LONG // 3),
+    "dots": "a." * (LONG // 2) + "com",
+    "umlauts": "\u00fc" * (LONG // 2) + ".com",
+    "punycode": "xn--" + "a" * LONG + ".com",
+    "colons": ":" * LONG,
+    "ttl": "a " + "1s" * (LONG // 2) + "x",
+    "class": "[a-z]{1,100}" * (LONG // 12),
+    "digests": ("ab" * 16 + " ") * (LONG // 33),
+}
+
+
+@pytest.mark.parametrize("kind", ["files", *KINDS])
+@pytest.mark.parametrize("before", ["", "[Adblock]\n", "$TTL 1\n", "id,url\n", "[{}\n"])
+@pytest.mark.parametrize("line", HOSTILE.values(), ids=HOSTILE)
+def test_no_line_takes_long(kind: str, before: str, line: str) -> None:
+    """Nothing is quadratic in a line's length: the worst takes some 50 ms, a quadratic search seconds."""
+    started = time.process_time()
+    read(kind, before + line + "\n")
+    assert time.process_time() - started < 0.5
