@@ -198,7 +198,7 @@ class Witnesses:
         """Yield drafts for `matchers`, each value of the criterion with most values once."""
         matchers = [*matchers, *self._members_of(matchers)]
         values = [self._values(one) for one in matchers]
-        for number in range(max((len(each) for each in values), default=1)):
+        for number in range(max((1, *map(len, values)))):
             draft = Draft()
             try:
                 for matcher, each in sorted(zip(matchers, values, strict=True), key=_hosts_first):
