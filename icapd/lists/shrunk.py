@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icapd.errors import ConfigError, ConfigErrors
@@ -12,7 +13,6 @@ from icapd.lists.store import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from icapd.lists.report import FileReport
 
@@ -31,7 +31,7 @@ def refuse_shrunk(cache: Path, files: Iterable[FileReport], *, accept: bool = Fa
     if shrunk and not accept:
         told = "entries when last read and holds none now; if that is meant: icapd lists build --accept-empty"
         raise ConfigErrors(ConfigError(file, 0, f"held {seen[file]:,} {told}") for file in shrunk)
-    kept = {file: count for file, count in seen.items() if file not in shrunk}
+    kept = {file: count for file, count in seen.items() if file not in shrunk and Path(file).exists()}
     kept |= {file: count for file, count in now.items() if count >= BIG}
     if kept != seen:
         _write(cache, kept)
