@@ -32,7 +32,7 @@ MAX_ROUNDS = 8  # of percent-decoding; the evasion deck's deepest useful encodin
 _BODYLESS_STATUS = frozenset({204, 205, 304})  # RFC 9110 §15; and 1xx
 _OVERRIDES = (b"x-http-method-override", b"x-http-method", b"x-method-override")
 _QUERY_METHOD = re.compile(r"(?:^|[&;])(?:_method|x-http-method-override)=([A-Za-z]+)", re.IGNORECASE)
-_SELDOM_A_BODY = frozenset({"GET", "HEAD", "CONNECT"})
+SELDOM_A_BODY = frozenset({"GET", "HEAD", "CONNECT"})
 _ODD = re.compile(r"%(c[01])%([89ab][0-9a-f])|%u(?!d[89a-f])([0-9a-f]{4})", re.IGNORECASE)
 # What has one reading only: no escape, backslash, parameter, empty segment, or one that ends in a dot.
 _ONE_READING = re.compile(r"(?:/(?:[A-Za-z0-9_~!$&'()*+,=:@-]|\.(?!/|$))+)+")
@@ -95,7 +95,7 @@ def check_framing(tx: Transaction) -> None:
     """
     if tx.response is not None:
         content_length(tx.response.headers)
-    elif tx.request is not None and tx.request.method not in _SELDOM_A_BODY:
+    elif tx.request is not None and tx.request.method not in SELDOM_A_BODY:
         content_length(tx.request.headers)
 
 

@@ -122,13 +122,14 @@ class Index:
             found = self._of_name(names[0]) if known is None else known
         else:
             found = self._of_names(names)
-        more = self._of_request(tx) if self._by_request else ()
-        if facts is not None and self.needs_facts:
-            more += self._of_url(facts)
-        if tx.addresses:
-            more += self._of_addresses(tx.addresses)
-        if more:
-            return tuple(sorted({*found, *more}))
+        if self._by_request or facts is not None or tx.addresses:
+            more = self._of_request(tx) if self._by_request else ()
+            if facts is not None and self.needs_facts:
+                more += self._of_url(facts)
+            if tx.addresses:
+                more += self._of_addresses(tx.addresses)
+            if more:
+                return tuple(sorted({*found, *more}))
         return found
 
     def _of_names(self, names: tuple[str, ...]) -> Numbers:

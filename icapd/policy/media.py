@@ -37,6 +37,8 @@ def content_length(headers: Headers) -> int | None:
     values = headers.get_all(b"content-length")
     if not values:
         return None
+    if len(values) == 1 and len(values[0]) < 19 and values[0].isdigit():  # noqa: PLR2004
+        return int(values[0])
     numbers = {part.strip() for value in values for part in value.split(b",")}
     number = numbers.pop()
     if numbers or not number.isdigit() or len(number) > 19 or int(number) > _MAX_LENGTH:  # noqa: PLR2004

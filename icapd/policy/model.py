@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from icapd.http import HeadError
-from icapd.policy.facts import Facts, check_framing, names_of
+from icapd.policy.facts import SELDOM_A_BODY, Facts, check_framing, names_of
 from icapd.policy.index import Index
 from icapd.policy.listed import ListIs
 from icapd.policy.paths import RegexIs
@@ -229,7 +229,8 @@ class Policy:
         """Return the decision on `tx`. An ill-formed target is refused, whatever the rules."""
         try:
             names = names_of(tx)
-            check_framing(tx)
+            if tx.response is not None or tx.request is None or tx.request.method not in SELDOM_A_BODY:
+                check_framing(tx)
         except HeadError as error:
             return Decision(Refuse(str(error)), "target")
         if not self._needs_facts:
