@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from icapd.adaptation import display_url
-from icapd.policy.explain import Asked, Explanation, action_name, shown, waits_for
+from icapd.policy.explain import (
+    Asked,
+    Explanation,
+    action_name,
+    connect_before,
+    explain,
+    shown,
+    waits_for,
+)
 from icapd.policy.model import Refuse
 
 if TYPE_CHECKING:
@@ -55,10 +63,26 @@ def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
         yield f"  tunnel     {last.tls.action} ({by})"
     for rule in decision.shadow:
         yield f"  shadow     {rule.name} would have decided ({rule.source})"
+    yield from _before(explanation, subject)
     if decision.undecided is not None:
         unknown = ", ".join(waits_for(decision)) or "something"
         yield f"  undecided  {decision.undecided.name} ({decision.undecided.source}) asks for {unknown},"
         yield f"             not known yet: {_next(last)}"
+
+
+def _before(explanation: Explanation, subject: Subject) -> Iterator[str]:
+    """Say where the CONNECT before an https request keeps it from ever being made or seen."""
+    connect = connect_before(explanation.question)
+    if connect is None:
+        return
+    first = explain(subject.policy, connect).last
+    if first.passes and (first.tls is None or first.tls.action in {"bump", "splice_if_sni_matches"}):
+        return
+    rule = first.decision.rule if not first.passes or first.tls is None else first.tls.rule
+    by = "" if rule is None else f" by {rule.name} ({rule.source})"
+    word = action_name(first.decision) if not first.passes or first.tls is None else first.tls.action
+    yield f"  but first  CONNECT {connect.uri}: {word}{by}, so this request is never made or never seen:"
+    yield f"             {shown(first, location=subject.location(first), bumps=subject.bumps)}"
 
 
 def _next(asked: Asked) -> str:

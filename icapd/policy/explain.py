@@ -5,7 +5,7 @@ The decisions are those of `Policy.explain`, the code that serves; nothing is de
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from icapd.http import HeadError
@@ -63,6 +63,24 @@ def explain(policy: Policy, question: Question) -> Explanation:
     if first.passes and question.response is not None and not question.is_connect:
         return Explanation(question, (first, _ask(policy, question, Point.RESPMOD)))
     return Explanation(question, (first,))
+
+
+def connect_before(question: Question) -> Question | None:
+    """Return the CONNECT that Squid asks about before an https request, or None for other requests."""
+    if question.is_connect:
+        return None
+    try:
+        request = question.transaction(Point.REQMOD).request
+        target = None if request is None else request.url
+    except HeadError:
+        return None
+    if target is None or target.scheme not in {"https", "wss"}:
+        return None
+    name = question.connect_host or target.host
+    host = f"[{name}]" if ":" in name and not name.startswith("[") else name
+    return replace(
+        question, method="CONNECT", uri=f"{host}:{target.port}", headers=(), response=None, connect_host=None
+    )
 
 
 def _ask(policy: Policy, question: Question, point: Point) -> Asked:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from icapd.http import HeadError
+from icapd.policy.explain import connect_before
 from icapd.policy.model import Decision, Redirect
 from icapd.policy.study import PASSING
 from icapd.transaction import Point
@@ -58,7 +59,7 @@ def _target(study: Study, question: Question) -> Question | None:
 
 def _meets(study: Study, target: Question) -> tuple[Question, Decision]:
     """Return what a browser's request meets: its CONNECT if that is ended, else itself."""
-    connect = study.as_connect(target)
+    connect = connect_before(target)
     if connect is not None:
         decision = study.decide(connect)
         if not isinstance(decision.action, PASSING):

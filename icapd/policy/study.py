@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from icapd.http import HeadError
+from icapd.policy.explain import connect_before
 from icapd.policy.finding import Finding, Level, place_of
 from icapd.policy.model import Allow, Bypass, Decision, Policy, Refuse, Rule, TlsDecision, TrafficRule
 from icapd.policy.witness import Witnesses
@@ -105,18 +106,6 @@ class Study:
         """Return what Squid does with the tunnel that the CONNECT `question` opens."""
         return self.policy.decide_tls(question.transaction(Point.REQMOD))
 
-    def as_connect(self, question: Question) -> Question | None:
-        """Return the CONNECT that comes before an https request, or None for other requests."""
-        try:
-            url = question.transaction(Point.REQMOD).request
-            target = None if url is None else url.url
-        except HeadError:
-            return None
-        if target is None or target.scheme not in {"https", "wss"} or question.is_connect:
-            return None
-        host = f"[{target.host}]" if ":" in target.host else target.host
-        return replace(question, method="CONNECT", uri=f"{host}:{target.port}", headers=(), response=None)
-
     def as_https(self, question: Question, rule: Rule) -> Question | None:
         """Return the question by https, if the rule holds for that too."""
         if question.is_connect:
@@ -140,7 +129,7 @@ class Study:
         """Return the way to a rule's request by https, or None if it has none."""
         if one.number not in self._tunnels:
             inner = None if one.question is None else self.as_https(one.question, one.rule)
-            connect = None if inner is None else self.as_connect(inner)
+            connect = None if inner is None else connect_before(inner)
             self._tunnels[one.number] = (
                 None if inner is None or connect is None else Tunnel(inner, connect, self.decide(connect))
             )

@@ -41,6 +41,25 @@ def test_both_points_of_a_response(tmp_path: Path) -> None:
     )
 
 
+def test_a_connect_that_ends_it_before_is_told(tmp_path: Path) -> None:
+    policy = (
+        "access:\n  - {name: bad, when: {host: [bad.test]}, action: block}\n"
+        "  - {name: tunnel, when: {host: [t.test], method: [CONNECT]}, action: block}\n"
+        "tls: [{name: bank, when: {host: [bank.test]}, action: splice}]\n"
+    )
+    text = text_of(tmp_path, policy, Question("GET", "https://t.test/", 0.0))
+    assert text.startswith("ALLOW  GET https://t.test/\n")
+    assert "  but first  CONNECT t.test:443: block by tunnel (DIR/p.yaml:3), so this request is never" in text
+    text = text_of(tmp_path, policy, Question("GET", "https://bank.test/", 0.0))
+    assert (
+        "  but first  CONNECT bank.test:443: splice by bank (DIR/p.yaml:4), so this request is never" in text
+    )
+    text = text_of(tmp_path, policy, Question("GET", "https://good.test/", 0.0, connect_host="bad.test"))
+    assert "  but first  CONNECT bad.test:443: block by bad (DIR/p.yaml:2)" in text
+    for uri in ("https://good.test/", "http://t.test/"):
+        assert "but first" not in text_of(tmp_path, policy, Question("GET", uri, 0.0))
+
+
 def test_what_is_refused_names_no_rule(tmp_path: Path) -> None:
     text = text_of(tmp_path, "access: [{name: all, action: block}]\n", Question("GET", "http://a b/", 0.0))
     assert text.startswith("REFUSE  GET ")
