@@ -89,6 +89,7 @@ def transaction_of(  # noqa: PLR0917  (called with a mapping's bytes, once per r
             response = None
     address = headers.get(b"x-client-ip")
     sni = headers.get(b"x-sni")
+    server = headers.get(b"x-server-ip")
     client = Client(
         None if not address or address == _UNKNOWN else address.decode("latin-1"),
         user_of(headers, names),
@@ -104,6 +105,8 @@ def transaction_of(  # noqa: PLR0917  (called with a mapping's bytes, once per r
         None,
         _port(headers[b"x-proxy-port"]) if b"x-proxy-port" in headers else None,
         now,
+        None,
+        () if not server or server == _UNKNOWN else (server.decode("latin-1"),),
     )
 
 

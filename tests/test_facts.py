@@ -214,3 +214,9 @@ def test_a_client_without_the_fragment_is_not_expected_to_tell_groups() -> None:
     names = user_headers("X-Client-Username", "auto", ["staff"])
     told = {group_header("staff").lower(): "1"}
     assert received(Point.REQMOD, GET, None, names, **told).client.groups is None
+
+
+@pytest.mark.parametrize(("value", "addresses"), [("192.0.2.80", ("192.0.2.80",)), ("-", ()), ("", ())])
+def test_the_address_a_response_came_from(value: str, addresses: tuple[str, ...]) -> None:
+    tx = received(Point.RESPMOD, GET, b"HTTP/1.1 200 OK\r\n\r\n", x_server_ip=value)
+    assert tx.addresses == addresses

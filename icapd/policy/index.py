@@ -104,13 +104,16 @@ class Index:
         self._by_request = any(self._files[name] for name in _BY_REQUEST)
         self.needs_facts = any(self._files[name] for name in (*_BY_URL, "workspace"))
         self._hosts_seen: dict[str, Numbers] = {}
+        self._addresses_seen: dict[str, Numbers] = {}
         self._users_seen: dict[str | None, Numbers] = {}
         self._clients_seen: dict[str | None, Numbers] = {}
 
-    def ignores(self, host: str) -> bool:
+    def ignores(self, host: str, addresses: tuple[str, ...]) -> bool:
         """Tell whether there are no candidates for `host`, whatever else is known of the message."""
         known = self._hosts_seen.get(host)
-        return not (self._of_name(host) if known is None else known) and not self._by_request
+        if self._by_request or (self._of_name(host) if known is None else known):
+            return False
+        return not addresses or not self._of_addresses(addresses)
 
     def candidates(self, tx: Transaction, names: tuple[str, ...], facts: Facts | None = None) -> Numbers:
         """Return the numbers of the rules that are not certainly false, ascending.
@@ -162,12 +165,16 @@ class Index:
     def _of_addresses(self, addresses: tuple[str, ...]) -> Numbers:
         found: Numbers = ()
         for text in addresses:
-            address = address_number(text)
-            if address is not None:
-                found += self._addresses.find(address)
-            for member in self._lists.lookup_address(text) if self._files["list"] else ():
-                found += self._files["list"].get(member, ())
+            known = self._addresses_seen.get(text)
+            found += self._of_address(text) if known is None else known
         return found
+
+    def _of_address(self, text: str) -> Numbers:
+        address = address_number(text)
+        found = () if address is None else self._addresses.find(address)
+        for member in self._lists.lookup_address(text) if self._files["list"] else ():
+            found += self._files["list"].get(member, ())
+        return _remember(self._addresses_seen, text, found)
 
     def _of_url(self, facts: Facts) -> Numbers:
         """Return the rules filed under what changes with each URL, and the workspace's."""

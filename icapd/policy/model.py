@@ -241,12 +241,13 @@ class Policy:
         facts = self._facts(tx, names)
         return self._decide(self._index.candidates(tx, names, facts), facts, None)
 
-    def ignores(self, host: str) -> bool:
+    def ignores(self, host: str, addresses: tuple[str, ...] = ()) -> bool:
         """Tell whether no rule can hold for a message whose one name is `host`, whoever asks for what.
 
-        Its decision is then to allow, by default. False where that is not certain so quickly.
+        `addresses` are those it leads to. Its decision is then to allow, by default. False where that
+        is not certain so quickly.
         """
-        return not self._needs_facts and self._index.ignores(host)
+        return not self._needs_facts and self._index.ignores(host, addresses)
 
     def explain(self, tx: Transaction) -> Decision:
         """Return the same decision with its trace: every rule looked at, in order."""

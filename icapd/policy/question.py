@@ -99,11 +99,11 @@ class Question:
         tx.sni = self.sni or tx.sni
         tx.connect_host = self.connect_host or tx.connect_host
         tx.proxy_port = self.proxy_port or tx.proxy_port
-        tx.addresses = self.addresses
+        tx.addresses += self.addresses
         if response is not None:
             tx.body = _body(response)
             if response.server is not None:
-                tx.addresses = (*self.addresses, response.server)
+                tx.addresses += (response.server,)
         return tx
 
 

@@ -46,6 +46,7 @@ class _Plain(NamedTuple):
     host: str
     address: str | None
     user: str | None
+    servers: tuple[str, ...]
     held_back: bool
 
 
@@ -67,7 +68,7 @@ class Quick:
             plain = self._read(data)
         except (RemoteProtocolError, HeadError):
             return None
-        if plain is None or not site.generation.policy.ignores(plain.host):
+        if plain is None or not site.generation.policy.ignores(plain.host, plain.servers):
             return None
         site.decisions.append(
             record_line(
@@ -114,7 +115,7 @@ class Quick:
         if match is None:
             return None
         method, url, host = match.group(1, 2, 4)
-        address = headers.get(b"x-client-ip")
+        address, server = headers.get(b"x-client-ip"), headers.get(b"x-server-ip")
         return _Plain(
             service.point,
             method.decode("ascii"),
@@ -122,6 +123,7 @@ class Quick:
             host.decode("ascii"),
             None if not address or address == _UNKNOWN else address.decode("latin-1"),
             user_of(headers, self._site.generation.user_headers),
+            () if not server or server == _UNKNOWN else (server.decode("latin-1"),),
             held_back,
         )
 

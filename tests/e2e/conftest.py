@@ -59,6 +59,9 @@ access:
   - name: books
     when: {host: ["bücher.lab.test"], method: [DELETE]}
     action: block
+  - name: leads inside
+    when: {host: [127.0.0.2], method: [PATCH]}
+    action: block
 tls:
   - name: banking
     when: {host: [bank.lab.test]}

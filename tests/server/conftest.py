@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 POLICY = {
     "access": [
         {"name": "bad", "when": {"host": ["bad.example"]}, "action": "block"},
+        {"name": "inside", "when": {"host": ["10.0.0.0/8"]}, "action": "block"},
         {
             "name": "old",
             "when": {"host": ["old.example"]},
