@@ -114,7 +114,9 @@ class Quick:
         match = _plain_request(data, start, layout, headers.get(b"x-sni"))
         if match is None:
             return None
-        method, url, host = match.group(1, 2, 4)
+        method, url, scheme, host = match.group(1, 2, 3, 4)
+        if scheme == b"https" and self._site.tunnels.host(headers) not in {None, host.decode("ascii")}:
+            return None
         address, server = headers.get(b"x-client-ip"), headers.get(b"x-server-ip")
         return _Plain(
             service.point,

@@ -26,9 +26,10 @@ from icapd.policy import Policy, load_policy
 from icapd.protocol import Banner, RemoteProtocolError
 from icapd.server.quick import Quick
 from icapd.server.services import Service, services
+from icapd.server.tunnels import Tunnels
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from icapd.config import Config
     from icapd.events import DecisionLog
@@ -99,6 +100,7 @@ class Site:
         self._warnings = 0
         self._suppressed = 0
         self._lost = 0  # decision lines whose loss was reported
+        self.tunnels = Tunnels()
         self.quick = Quick(self)
         # ids are unique over restarts by their random part, and short enough to read out to a help desk
         self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
@@ -151,6 +153,7 @@ class Site:
             )
         except HeadError as error:
             raise RemoteProtocolError(400, str(error)) from None
+        self._attend(tx, headers)
         marks = FRAGMENT in headers
         directory = generation.directory
         if directory.asked:
@@ -159,6 +162,20 @@ class Site:
                 decide = partial(self._decide, tx, generation, decision_id, marks)
                 return Waiting(pending, partial(directory.add, tx.client), decide)
         return self._decide(tx, generation, decision_id, marks, may_204)
+
+    def _attend(self, tx: Transaction, headers: Mapping[bytes, bytes]) -> None:
+        """Give a request inside a tunnel the name the tunnel was opened to, and note it of a CONNECT."""
+        request = tx.request
+        if request is None:
+            return
+        try:
+            url = request.url
+        except HeadError:
+            return  # the policy refuses it
+        if url.path is None:
+            self.tunnels.opened(headers, url.host)
+        elif url.scheme == "https":
+            tx.connect_host = self.tunnels.host(headers)
 
     def _decide(
         self, tx: Transaction, generation: Generation, decision_id: str, marks: bool, may_204: bool
