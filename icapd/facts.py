@@ -87,9 +87,7 @@ def transaction_of(  # noqa: PLR0917  (called with a mapping's bytes, once per r
             response = ResponseHead(response_head)
         except HeadError:
             response = None
-    address = headers.get(b"x-client-ip")
-    sni = headers.get(b"x-sni")
-    server = headers.get(b"x-server-ip")
+    address, sni, server = map(headers.get, (b"x-client-ip", b"x-sni", b"x-server-ip"))
     client = Client(
         None if not address or address == _UNKNOWN else address.decode("latin-1"),
         user_of(headers, names),

@@ -94,20 +94,14 @@ class Quick:
         service = self._site.services.get(icap.path)
         headers = icap.headers
         start = end + 4
-        held_back = False
-        if layout.body is not None and icap.preview is not None:
-            ending = _preview_ending(data, start + layout.size)
-            held_back = ending == _GOES_ON
-            is_whole = ending is not None
-        else:
-            is_whole = layout.body is None and len(data) == start + layout.size
+        ending = _ending(data, start + layout.size, has_body=layout.body is not None)
         if (
-            not is_whole
+            ending is None
             or service is None
             or service.method != icap.method
             or icap.close
             or not layout.request_end
-            or (icap.preview is None and b"204" not in icap.allow)
+            or (icap.preview is None and (ending or b"204" not in icap.allow))
             or b"x-authenticated-groups" in headers
         ):
             return None
@@ -126,12 +120,17 @@ class Quick:
             None if not address or address == _UNKNOWN else address.decode("latin-1"),
             user_of(headers, self._site.generation.user_headers),
             () if not server or server == _UNKNOWN else (server.decode("latin-1"),),
-            held_back,
+            ending == _GOES_ON,
         )
 
 
-def _preview_ending(data: bytes, at: int) -> bytes | None:
-    """Return how the preview at data[at:] ends, None unless it is one chunk and nothing comes behind it."""
+def _ending(data: bytes, at: int, *, has_body: bool) -> bytes | None:
+    """Return how the body at data[at:] ends: b"" where there is none, else as a preview of one chunk does.
+
+    None if it is anything else, is not whole, or has something behind it.
+    """
+    if not has_body:
+        return b"" if len(data) == at else None
     line = data.find(_CRLF, at, at + 6)
     if line < 0 or _SIZE.fullmatch(data, at, line) is None:
         return None
