@@ -1,0 +1,217 @@
+"""What docs/ shows works as it says: its files load, its commands run, its links lead somewhere, nothing is left out.
+
+A block whose first line is a comment with a file's name is that file for the commands below it; a text block right
+after commands is the beginning of what they print.
+"""
+
+import io
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import pytest
+
+from icapd.cli.main import main
+from icapd.config import load_config
+from icapd.directory.file import read_users
+from icapd.lists.spec import KINDS
+from icapd.macros import MACROS
+from icapd.policy import load_policy
+from icapd.policy.filetypes import TYPES
+from icapd.policy.lint import lint
+from icapd.policy.testfile import read_suite
+from icapd.policy.texts import CriteriaText, PolicyText
+from icapd.source import read_document, validate
+from tests.policy.linting import locate
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+_BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FILE = re.compile(r"# (\S+\.\w+)\n")
+_HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
+_FINDING = re.compile(r'"(?:error|warning|note)",\s*"(?!error|warning|note)([a-z-]+)"')
+# Commands that are shown but not run here, with what keeps them from it.
+NOT_RUN = {
+    "icapd reload -c icapd.yaml": "asks a running icapd; tests/cli/test_reload.py",
+    "icapd ping -c icapd.yaml": "asks a running icapd; tests/cli/test_ping.py",
+}
+# What a page speaks of beside icapd.yaml, where it does not show it.
+MADE = {"policy.yaml": "access: []\n", "users.yaml": "users: {}\n", "ldap.secret": "secret\n"}
+
+LISTED = {"cidr": "192.0.2.0/24", "sha256": "ab" * 32, "md5": "ab" * 16}  # a line of such a list
+
+
+@dataclass(frozen=True)
+class Block:
+    """One fenced block: its language, its text and the heading it stands under."""
+
+    language: str
+    text: str
+    heading: str
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    headings = [(match.start(), match[2]) for match in _HEADING.finditer(_without_blocks(text))]
+    return [
+        Block(match[1], match[2], [name for at, name in headings if at < match.start()][-1])
+        for match in _BLOCK.finditer(text)
+    ]
+
+
+def _without_blocks(text: str) -> str:
+    return _BLOCK.sub(lambda match: " " * len(match[0]), text)
+
+
+YAML = [(page, block) for page in PAGES for block in blocks(page) if block.language == "yaml"]
+
+
+def put(folder: Path, block: Block) -> None:
+    """Write the file that a block is, if it is one."""
+    name = _FILE.match(block.text)
+    if name is not None:
+        file = folder / name[1]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(block.text)
+
+
+def furnish(folder: Path, policy: Path) -> None:
+    """Make the lists' files that a policy names and its page does not show."""
+    for text in validate(read_document(policy), PolicyText).lists.values():
+        for kind in (*KINDS, "files"):
+            for name in getattr(text, kind) or ():
+                _make(folder / name, LISTED.get(kind, "listed.example"))
+        for name in text.folder or ():
+            _make(folder / name / "adult" / "domains", "listed.example")
+
+
+def _make(file: Path, line: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    if not file.exists():
+        file.write_text(f"{line}\n")
+
+
+@pytest.mark.parametrize(("page", "block"), YAML, ids=[f"{page.stem}-{one.heading}" for page, one in YAML])
+def test_every_yaml_block_loads(tmp_path: Path, page: Path, block: Block) -> None:
+    for other in blocks(page):
+        if other.language == "text":
+            put(tmp_path, other)
+    for name, text in MADE.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    file = tmp_path / "block.yaml"
+    file.write_text(block.text)
+    keys = set(read_document(file).value)
+    if "listen" in keys:
+        load_config(file)
+    elif "tests" in keys:
+        read_suite(file, 0.0)
+    elif keys <= {"users", "groups"}:
+        read_users(file)
+    else:
+        furnish(tmp_path, file)
+        policy = load_policy(file, cache=tmp_path / "cache")
+        codes = {one.code for one in lint(policy, locate)}
+        if block.heading in finding_codes():
+            assert block.heading in codes
+        else:
+            assert not codes - {"unused-list"}
+
+
+def finding_codes() -> set[str]:
+    files = [*(ROOT / "icapd" / "policy").glob("lint*.py"), ROOT / "icapd" / "cli" / "check.py"]
+    return {code for file in files for code in _FINDING.findall(file.read_text())}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_runs_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], page: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    shown = blocks(page)
+    for block in shown:
+        put(tmp_path, block)
+    if (tmp_path / "policy.yaml").exists():
+        furnish(tmp_path, tmp_path / "policy.yaml")
+    for block, following in zip_longest(shown, shown[1:]):
+        lines = block.text.splitlines() if block.language == "sh" else []
+        printed = "".join(run(line, capsys, monkeypatch) for line in lines if line.startswith("icapd "))
+        if (
+            lines
+            and following is not None
+            and following.language == "text"
+            and not _FILE.match(following.text)
+        ):
+            assert printed.startswith(following.text)
+
+
+def run(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a line of a shell, hold its exit status against the comment that tells it, and return what it printed."""
+    command, _, comment = line.partition("  #")
+    if command.strip() in NOT_RUN:
+        return ""
+    words = shlex.split(command)[1:]
+    if "<" in words:
+        at = words.index("<")
+        text = Path(words[at + 1]).read_text()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.partition("\n")[2].encode())))
+        del words[at : at + 2]
+    target = None
+    if ">" in words:
+        at = words.index(">")
+        target = Path(words[at + 1])
+        del words[at : at + 2]
+    capsys.readouterr()
+    status = main(words)
+    out = capsys.readouterr()
+    expected = re.search(r"exit status (\d)", comment)
+    assert status == (int(expected[1]) if expected else 0), (line, out)
+    if target is not None:
+        target.write_text(out.out)
+        return out.err
+    return out.out + out.err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text()):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if anchor:
+            headings = {_anchor(match[2]) for match in _HEADING.finditer(_without_blocks(target.read_text()))}
+            assert anchor in headings, link
+
+
+def _anchor(heading: str) -> str:
+    """Return the anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def section(page: str, heading: str) -> str:
+    text = (ROOT / "docs" / page).read_text()
+    return re.split(r"^#+ ", text.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def test_every_criterion_is_in_the_table_and_no_other() -> None:
+    told = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section("policy.md", "Criteria"), re.MULTILINE)
+    names = [name for cell in told for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(names) == sorted(field.rstrip("_") for field in CriteriaText.model_fields)
+
+
+def test_every_type_of_file_kind_of_list_and_macro_is_told() -> None:
+    types = section("policy.md", "Types of files").strip(" \n.").replace("\n", " ").split(", ")
+    assert types == list(TYPES)
+    assert set(re.findall(r"`\{(\w+)\}`", section("policy.md", "Actions"))) == MACROS
+    kinds = re.findall(r"^\| ([^|]+) \|", section("policy.md", "Lists"), re.MULTILINE)
+    assert {name for cell in kinds for name in re.findall(r"`(\w+)`", cell)} == {*KINDS, "folder", "files"}
+
+
+def test_every_finding_is_told_and_no_other() -> None:
+    text = (ROOT / "docs" / "check-and-test.md").read_text()
+    part = text.partition("## icapd check\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^### (\S+)$", part, re.MULTILINE)) == finding_codes()
