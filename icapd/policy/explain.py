@@ -136,7 +136,7 @@ _ENDED = "the connection is ended; without decryption a browser shows its own er
 _TUNNELS = {
     "bump": "the tunnel opens and Squid decrypts it: each request inside is asked about again",
     "splice": "the tunnel opens unread: nothing inside is asked about or scanned",
-    "splice_if_sni_matches": "the tunnel opens unread if the TLS name is the same, else Squid decrypts it",
+    "splice_if_sni_matches": "the tunnel opens unread if the TLS name is the same, else it is ended",
     "terminate": "the connection is ended before anything is sent",
 }
 
