@@ -1,10 +1,13 @@
 """What the README shows works as it says."""
 
 import re
+import shlex
 import textwrap
 from pathlib import Path
 
-from icapd.cli.main import COMMANDS
+import pytest
+
+from icapd.cli.main import COMMANDS, main
 from icapd.config import load_config
 from icapd.policy import load_policy
 
@@ -12,11 +15,13 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_configuration_and_the_policy_load(tmp_path: Path) -> None:
-    config, policy, users = (
-        textwrap.dedent(block)
-        for block in re.findall(r"^ *```yaml\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
-    )
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^ *```{language}\n(.*?)^ *```", README, re.DOTALL | re.MULTILINE)
+    return list(map(textwrap.dedent, found))
+
+
+def test_the_configuration_and_the_policy_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, policy, users = blocks("yaml")
     (tmp_path / "users-icapd.yaml").write_text(config + users)
     assert load_config(tmp_path / "users-icapd.yaml").users.ldap is not None
     (tmp_path / "icapd.yaml").write_text(config)
@@ -25,6 +30,9 @@ def test_the_configuration_and_the_policy_load(tmp_path: Path) -> None:
     (tmp_path / "lists" / "gambling.txt").write_text("casino.example\n")
     loaded = load_policy(load_config(tmp_path / "icapd.yaml").policy)
     assert loaded.digest
+    explain = next(line for block in blocks("sh") for line in block.splitlines() if "icapd explain" in line)
+    assert main([*shlex.split(explain, comments=True)[1:], "-c", str(tmp_path / "icapd.yaml")]) == 0
+    assert blocks("text")[-1] in capsys.readouterr().out.replace(str(tmp_path), "/etc/icapd")
 
 
 def test_commands_and_links_exist() -> None:
