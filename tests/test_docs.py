@@ -14,16 +14,19 @@ from pathlib import Path
 
 import pytest
 
+from icapd.cli.check import check
+from icapd.cli.explain import explain
 from icapd.cli.main import main
 from icapd.config import load_config
 from icapd.directory.file import read_users
 from icapd.lists.spec import KINDS
 from icapd.macros import MACROS
 from icapd.policy import load_policy
+from icapd.policy.build import TLS_ACTIONS
 from icapd.policy.filetypes import TYPES
 from icapd.policy.lint import lint
-from icapd.policy.testfile import read_suite
-from icapd.policy.texts import CriteriaText, PolicyText
+from icapd.policy.testfile import CaseText, read_suite
+from icapd.policy.texts import CriteriaText, EntryText, PolicyText, RuleText
 from icapd.source import read_document, validate
 from tests.policy.linting import locate
 
@@ -66,6 +69,7 @@ def _without_blocks(text: str) -> str:
     return _BLOCK.sub(lambda match: " " * len(match[0]), text)
 
 
+ACTIONS = ("allow", "block", "redirect")
 YAML = [(page, block) for page in PAGES for block in blocks(page) if block.language == "yaml"]
 
 
@@ -193,7 +197,7 @@ def _anchor(heading: str) -> str:
 
 
 def section(page: str, heading: str) -> str:
-    text = (ROOT / "docs" / page).read_text()
+    text = _without_blocks((ROOT / "docs" / page).read_text())
     return re.split(r"^#+ ", text.partition(f"# {heading}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
 
 
@@ -215,3 +219,38 @@ def test_every_finding_is_told_and_no_other() -> None:
     text = (ROOT / "docs" / "check-and-test.md").read_text()
     part = text.partition("## icapd check\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"^### (\S+)$", part, re.MULTILINE)) == finding_codes()
+
+
+def test_every_key_of_a_test_and_every_option_is_told() -> None:
+    text = section("check-and-test.md", "icapd test")
+    keys = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
+    assert {name for cell in keys for name in re.findall(r"`(\w+)`", cell)} == CaseText.model_fields.keys()
+    for heading, command in (("icapd explain", explain), ("icapd check", check)):
+        told = section("check-and-test.md", heading) + section("check-and-test.md", "Editors")
+        options = {option.opts[-1] if option.opts[0] != "-H" else "-H" for option in command.params}
+        missing = {name for name in options if name.startswith("-") and name not in told} - {"--config"}
+        assert not missing
+
+
+def test_what_other_filters_are_told_to_use_is_there() -> None:
+    """The words of icapd in the second column, as far as they are one word or `key: …`."""
+    known = {field.rstrip("_") for field in CriteriaText.model_fields}
+    known |= {
+        *RuleText.model_fields,
+        *EntryText.model_fields,
+        *PolicyText.model_fields,
+        *KINDS,
+        *TLS_ACTIONS,
+        *ACTIONS,
+    }
+    for row in re.findall(r"^\|(.*)\|$", (ROOT / "docs" / "moving.md").read_text(), re.MULTILINE):
+        here = row.rpartition("|")[2]
+        words = [
+            word for code in re.findall(r"`([^`]+)`", here) for word in re.findall(r"^(\w+)(?=:|$)", code)
+        ]
+        assert not set(words) - known - {"adult", "white"}, row
+
+
+def test_what_is_not_run_is_shown() -> None:
+    shown = {line for page in PAGES for block in blocks(page) for line in block.text.splitlines()}
+    assert shown >= NOT_RUN.keys()
