@@ -153,22 +153,30 @@ class IcapProtocol(Protocol):
             self._set_paused(conn.wants_pause)
             return
         try:
-            if first is not None:
-                self._take(first)
-            while (event := conn.next_event()) is not None:
-                if type(event) is RequestReceived:
-                    self._request(event)
-                else:
-                    self._take(event)
-                if self._lingering or self._waits or self.sender.congested:
-                    break
+            self._take_all(first)
         except RemoteProtocolError as error:
             self._refuse(error)
         except Exception:  # noqa: BLE001  # whatever it is, it must cost one transaction, not the process
             self.site.log.failure("decision {id} failed", id=self.decision_id or "(none)")
             self._send_error(500)
+        if self.plan is _ECHO:
+            self.sender.release()
         if not self._lingering:
             self._rest()
+
+    def _take_all(self, first: Event | _Told | None) -> None:
+        conn = self.conn
+        if self.plan is _ECHO:
+            self.sender.hold()
+        if first is not None:
+            self._take(first)
+        while (event := conn.next_event()) is not None:
+            if type(event) is RequestReceived:
+                self._request(event)
+            else:
+                self._take(event)
+            if self._lingering or self._waits or self.sender.congested:
+                break
 
     def _rest(self) -> None:
         """Nothing more to do for now: note since when, and whether to read on or to close."""
@@ -230,7 +238,9 @@ class IcapProtocol(Protocol):
         if type(answer) is UseAdapted:
             self.sender.write(conn.send_answer(_adapted(answer, self.decision_id), self.site.banner))
         elif not may_204:
-            self.plan = _NONE if icap.body is None else _ECHO
+            if icap.body is not None:
+                self.plan = _ECHO
+                self.sender.hold()
             self.sender.write(conn.send_answer(_echo(icap), self.site.banner))
         elif icap.body is None:
             self.sender.write(conn.send_unmodified(self.site.banner))
@@ -247,6 +257,7 @@ class IcapProtocol(Protocol):
     def _body_ended(self, event: BodyEnded) -> None:
         if self.plan is _ECHO:
             self.sender.write(self.conn.send_end(event.trailer))
+            self.sender.release()
         elif self.plan is _UNMODIFIED:
             self.sender.write(self.conn.send_unmodified(self.site.banner))
         self.plan = _NONE
@@ -264,6 +275,7 @@ class IcapProtocol(Protocol):
 
     def _send_error(self, status: int) -> None:
         begun = self.conn.answering
+        self.sender.release()
         data = self.conn.send_error(status, self.site.banner)
         self.plan = _NONE
         if begun:  # cut it, so that nobody takes a part for the whole
@@ -275,6 +287,7 @@ class IcapProtocol(Protocol):
 
     def _linger(self) -> None:
         """Close our half and read on a while: closing with bytes unread sends RST, which eats the answer."""
+        self.sender.release()
         if self.sender.congested:
             self.conn.closing = True  # _drained comes back here
             return

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import struct
 import termios
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
@@ -29,27 +29,50 @@ class DirectSender:
         self._transport = transport
         self._send = transport.socket.send
         self._on_drained = on_drained
+        self._gather = transport.socket.sendmsg
+        self._held: list[bytes] | None = None
         self._registering = False
         self._outstanding = -1
         self.congested = False
 
     def write(self, data: bytes) -> None:
         """Send `data`, or hand the rest of it to the transport."""
-        if self.congested:
+        if self._held is not None:
+            self._held.append(data)
+        elif self.congested:
             self._transport.write(data)
+        else:
+            self._try(self._send, data, len(data))
+
+    def hold(self) -> None:
+        """Keep what is written until `release`, which sends it in one call: a body comes in many pieces."""
+        if self._held is None:
+            self._held = []
+
+    def release(self) -> None:
+        """Send what was held."""
+        pieces, self._held = self._held, None
+        if not pieces:
             return
+        if self.congested or len(pieces) == 1:
+            self.write(b"".join(pieces))
+        else:
+            self._try(self._gather, pieces, sum(map(len, pieces)))
+
+    def _try(self, send: Callable[[Any], int], data: bytes | list[bytes], size: int) -> None:
         try:
-            sent = self._send(data)
+            sent = send(data)
         except BlockingIOError:
             sent = 0
         except OSError:  # the peer is gone: congested for ever, so that nothing more is read or decided
             self.congested = True
             self._transport.abortConnection()
             return
-        if sent == len(data):
+        if sent == size:
             return
+        whole = data if isinstance(data, bytes) else b"".join(data)
         self.congested = True
-        self._transport.write(data[sent:])
+        self._transport.write(whole[sent:])
         # A pull producer is asked for more when the buffer is empty: the one public sign of it.
         self._registering = True
         self._transport.registerProducer(self, streaming=False)
@@ -92,6 +115,12 @@ class TlsSender:
     def write(self, data: bytes) -> None:
         """Send `data`."""
         self._transport.write(data)
+
+    def hold(self) -> None:
+        """Nothing to gain: the transport gathers what it encrypts."""
+
+    def release(self) -> None:
+        """Nothing is held."""
 
     def progressed(self) -> bool:
         """Whether the peer's kernel took bytes since the last call (asked only while congested)."""

@@ -33,6 +33,9 @@ class Kernel:
         self.taken.append(data[:count])
         return count
 
+    def sendmsg(self, pieces: list[bytes]) -> int:
+        return self.send(b"".join(pieces))
+
 
 class Link:
     """A transport as twisted.internet.tcp.Server behaves towards its protocol."""

@@ -186,3 +186,36 @@ def test_small_chunks_keep_their_content(served: Served) -> None:
         writer.start()
         assert peer.answer("RESPMOD").body == b"".join(pieces)
         writer.join()
+
+
+def test_what_is_held_leaves_in_one_call() -> None:
+    link = Link()
+    sender = DirectSender(link, lambda: None)  # type: ignore[arg-type]
+    sender.hold()
+    sender.write(b"one")
+    sender.write(b"two")
+    assert link.socket.taken == []
+    sender.release()
+    assert link.socket.taken == [b"onetwo"]
+    sender.release()
+    sender.write(b"three")
+    assert link.socket.taken == [b"onetwo", b"three"]
+
+
+def test_what_the_kernel_does_not_take_of_it_waits_in_order() -> None:
+    link = Link()
+    drained: list[bool] = []
+    sender = DirectSender(link, lambda: drained.append(True))  # type: ignore[arg-type]
+    link.socket.room = 4
+    sender.hold()
+    sender.write(b"one")
+    sender.write(b"two")
+    sender.release()
+    assert sender.congested
+    sender.hold()
+    sender.write(b"three")
+    sender.release()
+    assert link.sent == b"onet"
+    link.take()
+    assert link.sent == b"onetwothree"
+    assert drained == [True]
