@@ -76,7 +76,7 @@ def _before(explanation: Explanation, subject: Subject) -> Iterator[str]:
     if connect is None:
         return
     first = explain(subject.policy, connect).last
-    if first.passes and (first.tls is None or first.tls.action in {"bump", "splice_if_sni_matches"}):
+    if first.passes and (first.tls is None or first.tls.action == "bump"):
         return
     rule = first.decision.rule if not first.passes or first.tls is None else first.tls.rule
     by = "" if rule is None else f" by {rule.name} ({rule.source})"

@@ -15,7 +15,9 @@ from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from icapd.policy import Decision, TlsDecision
+    from collections.abc import Iterable
+
+    from icapd.policy import Action, Decision, Rule, TlsDecision, TlsRule, TrafficRule
     from icapd.transaction import Transaction
 
 _quote = encode_basestring_ascii
@@ -101,21 +103,36 @@ ALLOWED = '"action":"allow","stage":"default","rule":null,"source":null,"categor
 
 def _verdict(decision: Decision) -> str:
     rule, category = decision.rule, decision.category
-    if rule is None:
-        if decision.stage == "default":
-            return ALLOWED
-        by = '"rule":null,"source":null'
-    else:
-        by = f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+    if rule is None and decision.stage == "default" and not decision.shadow:
+        return ALLOWED
+    shadow = f'"shadow":[{_shadow(decision.shadow)}],' if decision.shadow else ""
     return (
-        f'"action":"{type(decision.action).__name__.lower()}","stage":"{decision.stage}",{by},'
-        f'"category":{"null" if category is None else _quote(category)},'
+        f'"action":"{_word(decision.action)}","stage":"{decision.stage}",'
+        f"{_NO_RULE if rule is None else _by(rule)},"
+        f'"category":{"null" if category is None else _quote(category)},{shadow}'
     )
+
+
+_NO_RULE = '"rule":null,"source":null'
+
+
+def _by(rule: Rule) -> str:
+    return f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
+
+
+def _shadow(rules: Iterable[TrafficRule | TlsRule]) -> str:
+    """What rules in shadow mode would have done: nothing else tells that they matched."""
+    return ",".join(f'{{{_by(rule)},"action":"{_word(rule.action)}"}}' for rule in rules)
+
+
+def _word(action: Action | str) -> str:
+    return action if isinstance(action, str) else type(action).__name__.lower()
 
 
 def _tunnel(tls: TlsDecision) -> str:
     rule = "null" if tls.rule is None else _quote(tls.rule.name)
-    return f'"tls":"{tls.action}","tls_rule":{rule},'
+    shadow = f'"tls_shadow":[{_shadow(tls.shadow)}],' if tls.shadow else ""
+    return f'"tls":"{tls.action}","tls_rule":{rule},{shadow}'
 
 
 class DecisionLog:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from icapd.policy.lint_body import lint_bodies
 from icapd.policy.lint_lists import lint_lists
 from icapd.policy.lint_reach import lint_reach
 from icapd.policy.lint_redirect import lint_redirects
@@ -35,5 +36,6 @@ def lint(policy: Policy, locate: Locate) -> tuple[Finding, ...]:
         *lint_redirects(study),
         *lint_unknown(study),
         *lint_workspaces(study),
+        *lint_bodies(study),
     ]
     return tuple(sorted(found, key=lambda one: (one.file, one.line)))

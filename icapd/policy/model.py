@@ -173,7 +173,7 @@ class Decision:
     category: str | None = None
     trace: tuple[Step, ...] = ()
     undecided: Rule | None = None
-    shadow: tuple[Rule, ...] = ()
+    shadow: tuple[TrafficRule, ...] = ()
     workspace: str | None = None
 
 
@@ -185,7 +185,7 @@ class TlsDecision:
     rule: Rule | None
     trace: tuple[Step, ...] = ()
     undecided: Rule | None = None
-    shadow: tuple[Rule, ...] = ()
+    shadow: tuple[TlsRule, ...] = ()
 
 
 _DEFAULT = Decision(Allow(), "default")
@@ -299,7 +299,7 @@ class Policy:
     def _decide(self, numbers: Sequence[int], facts: Facts, trace: list[Step] | None) -> Decision:
         """Ask the rules `numbers` in order; `trace` collects what they said, where given."""
         undecided: Rule | None = None
-        shadow: tuple[Rule, ...] = ()
+        shadow: tuple[TrafficRule, ...] = ()
         at = 0
         while at < len(numbers):
             rule = self._rules[numbers[at]]
@@ -323,7 +323,7 @@ class Policy:
         return Decision(Allow(), "default", None, None, steps, undecided, shadow, facts.workspace)
 
     def _decide_tls(self, numbers: Iterable[int], facts: Facts, trace: list[Step] | None) -> TlsDecision:
-        shadow: tuple[Rule, ...] = ()
+        shadow: tuple[TlsRule, ...] = ()
         for number in numbers:
             rule = self.tls[number]
             truth = rule.truth(facts)

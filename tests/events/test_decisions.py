@@ -202,3 +202,44 @@ def test_what_is_still_held_at_the_end_is_lost() -> None:
     assert whole + log.lost == 3000
     os.close(reader)
     os.close(writer)
+
+
+def test_rules_in_shadow_mode_are_recorded_as_what_they_would_have_done(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "bypass:\n"
+        '  - {name: "by", when: {host: [a.example]}, mode: shadow}\n'
+        "access:\n"
+        "  - {name: tried, when: {host: [a.example]}, action: block, mode: shadow}\n"
+        "  - {name: in force, when: {host: [a.example]}, action: {redirect: 'https://b.example/'}}\n"
+    )
+    tx = transaction()
+    record = json.loads(line(tx, load_policy(file).decide(tx)))
+    assert (record["action"], record["rule"]) == ("redirect", "in force")
+    assert record["shadow"] == [
+        {"rule": "by", "source": f"{file}:2", "action": "bypass"},
+        {"rule": "tried", "source": f"{file}:4", "action": "block"},
+    ]
+    assert list(record) == [*KEYS[:-1], "shadow", "status"]
+
+
+def test_a_shadow_alone_changes_nothing_but_is_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("access:\n  - {name: tried, when: {host: [a.example]}, action: block, mode: shadow}\n")
+    tx = transaction()
+    record = json.loads(line(tx, load_policy(file).decide(tx)))
+    assert (record["action"], record["stage"], record["rule"]) == ("allow", "default", None)
+    assert [one["rule"] for one in record["shadow"]] == ["tried"]
+
+
+def test_a_tls_rule_in_shadow_mode_is_recorded(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text("tls:\n  - {name: bank, when: {host: [a.example]}, action: splice, mode: shadow}\n")
+    policy = load_policy(file)
+    tx = transaction(b"CONNECT a.example:443 HTTP/1.1\r\n\r\n")
+    text = decision_line(
+        tx, policy.decide(tx), decision_id="x", url="a.example:443", status=204, tls=policy.decide_tls(tx)
+    )
+    record = json.loads(text)
+    assert (record["tls"], record["tls_rule"]) == ("bump", None)
+    assert record["tls_shadow"] == [{"rule": "bank", "source": f"{file}:2", "action": "splice"}]
