@@ -12,6 +12,7 @@ import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -54,16 +55,22 @@ _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
 _SERVER_NAME = os.uname().nodename
 
 
+# A line with macros: the markup before it, itself with %s for each macro, their names.
+_Line = tuple[str, str, tuple[str, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Pages:
     """The block page: its lines with macros, each with the markup before it, and what follows the last.
 
-    `limit` is how many bytes one value may take so that the whole stays within MAX_PAGE.
+    `names` are the macros it uses. `limit` is how many bytes one value may take so that the whole stays
+    within MAX_PAGE.
     """
 
-    lines: tuple[tuple[str, Template], ...]
+    lines: tuple[_Line, ...]
     rest: str
     limit: int
+    names: tuple[str, ...]
 
     @classmethod
     def load(cls, template: Path | None) -> Pages:
@@ -85,20 +92,18 @@ class Pages:
     def block(self, values: Mapping[str, str]) -> bytes:
         """Return the page with `values` (of macros.MACROS) filled in: one line of UTF-8 HTML."""
         limit = self.limit
+        shown = dict.fromkeys(self.names, "")
+        for name in self.names:
+            value = values.get(name)
+            if value:
+                plain = len(value) <= limit and _PLAIN(value) is not None
+                shown[name] = value if plain else _fitted(value, limit)
         out = []
-        for before, template in self.lines:
+        for before, form, names in self.lines:
             out.append(before)
-            parts = list(template.parts)
-            known = False
-            for i in range(1, len(parts), 2):
-                value = values.get(parts[i], "")
-                if value:
-                    known = True
-                    if len(value) > limit or _PLAIN(value) is None:
-                        value = _fitted(value, limit)
-                parts[i] = value
-            if known:
-                out += parts
+            found = tuple([shown[name] for name in names])
+            if any(found):
+                out.append(form % found)
         out.append(self.rest)
         return "".join(out).encode()
 
@@ -124,7 +129,7 @@ def page_values(*, tx: Transaction, decision: Decision, decision_id: str, url: s
         "application": "icapd",
         "category": decision.category or "",
         "client_ip": tx.client.address or "",
-        "date": datetime.fromtimestamp(tx.now, UTC).astimezone().isoformat(timespec="seconds"),
+        "date": _date(int(tx.now)),
         "decision_id": decision_id,
         "host": _host(tx),
         "method": request.method if request else "",
@@ -139,6 +144,11 @@ def page_values(*, tx: Transaction, decision: Decision, decision_id: str, url: s
         "user_agent": (request.headers.text(b"user-agent") or "") if request else "",
         "workspace": "",
     }
+
+
+@lru_cache(2)  # made once a second, not once a page
+def _date(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).astimezone().isoformat(timespec="seconds")
 
 
 def _host(tx: Transaction) -> str:
@@ -217,7 +227,13 @@ def _compiled(file: str, text: str) -> Pages:
         errors.append(ConfigError(file, 0, f"too large: with {count} macros it can exceed {MAX_PAGE} bytes"))
     if errors:
         raise ConfigErrors(errors)
-    return Pages(tuple(lines), before.rstrip(), limit)
+    forms = tuple((head, _form(template), template.parts[1::2]) for head, template in lines)
+    names = tuple(dict.fromkeys(name for *_, used in forms for name in used))
+    return Pages(forms, before.rstrip(), limit, names)
+
+
+def _form(template: Template) -> str:
+    return "%s".join(part.replace("%", "%%") for part in template.parts[::2])
 
 
 class _Places(HTMLParser):

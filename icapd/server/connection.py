@@ -123,6 +123,11 @@ class IcapProtocol(Protocol):
                 if self.sender.congested:
                     self._set_paused(True)
                 return
+            begun = self.site.quick.begun
+            if begun is not None:
+                conn.receive_begun(data, *begun)
+                self._advance()
+                return
         conn.receive(data)
         self._advance()
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from icapd.events import ALLOWED, record_line
 from icapd.facts import user_of
@@ -19,11 +19,12 @@ from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
 from icapd.protocol import RemoteProtocolError
 from icapd.protocol.encapsulated import cut_head
 from icapd.protocol.head import parse_request_head
+from icapd.transaction import Point
 
 if TYPE_CHECKING:
+    from icapd.protocol import RequestReceived
     from icapd.protocol.encapsulated import Layout
     from icapd.server.site import Site
-    from icapd.transaction import Point
 
 _CRLF = b"\r\n"
 _BLANK = b"\r\n\r\n"
@@ -37,17 +38,9 @@ _ENDS = b"\r\n0; ieof\r\n\r\n"
 _MAX_LENGTH_DIGITS = 18
 
 
-class _Plain(NamedTuple):
-    """What the shortcut knows of a request."""
-
-    point: Point
-    method: str
-    url: str
-    host: str
-    address: str | None
-    user: str | None
-    servers: tuple[str, ...]
-    held_back: bool
+_BODYLESS = frozenset({b"GET", b"HEAD"})
+_Target = tuple[bytes, bytes, bytes, bytes]
+_Plain = tuple[Point, str, str, str, "dict[bytes, bytes]", "str | None", bool]
 
 
 class Quick:
@@ -55,45 +48,56 @@ class Quick:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self.begun: tuple[RequestReceived, Layout, int] | None = None  # the head read last, and its end
 
     def answer(self, data: bytes) -> tuple[bytes, bool] | None:
         """Answer the request that `data` is, or return None to have it taken the long way.
 
         The second value says whether the client holds back the rest of a body: see `answered_aside`.
+        After None, `begun` is what was read of it, if it was read: nothing needs to be parsed twice.
         """
         site = self._site
+        self.begun = None
         if site.draining or site.generation.directory.asked:
             return None
         try:
             plain = self._read(data)
         except (RemoteProtocolError, HeadError):
             return None
-        if plain is None or not site.generation.policy.ignores(plain.host, plain.servers):
+        if plain is None:
             return None
+        point, method, url, host, headers, user, held_back = plain
+        server = headers.get(b"x-server-ip")
+        servers = () if not server or server == _UNKNOWN else (server.decode("latin-1"),)
+        if not site.generation.policy.ignores(host, servers):
+            return None
+        address = headers.get(b"x-client-ip")
         site.decisions.append(
             record_line(
                 time.time(),  # noqa: TID251  # the server's clock
                 site.next_id(),
-                plain.point,
-                plain.method,
-                plain.url,
-                plain.address,
-                plain.user,
+                point,
+                method,
+                url,
+                None if not address or address == _UNKNOWN else address.decode("latin-1"),
+                user,
                 ALLOWED,
                 "",
                 204,
             )
         )
-        return site.banner.unmodified, plain.held_back
+        return site.banner.unmodified, held_back
 
     def _read(self, data: bytes) -> _Plain | None:
         end = data.find(_BLANK)
         if end < 0:
             return None
         icap, layout = parse_request_head(data[:end])
-        service = self._site.services.get(icap.path)
+        site = self._site
+        service = site.services.get(icap.path)
         headers = icap.headers
         start = end + 4
+        self.begun = (icap, layout, start)
         ending = _ending(data, start + layout.size, has_body=layout.body is not None)
         if (
             ending is None
@@ -105,21 +109,21 @@ class Quick:
             or b"x-authenticated-groups" in headers
         ):
             return None
-        match = _plain_request(data, start, layout, headers.get(b"x-sni"))
-        if match is None:
+        found = _plain_request(data, start, layout, headers.get(b"x-sni"))
+        if found is None:
             return None
-        method, url, scheme, host = match.group(1, 2, 3, 4)
-        if scheme == b"https" and self._site.tunnels.host(headers) not in {None, host.decode("ascii")}:
+        method, url, scheme, host = found
+        name = host.decode("ascii")
+        if scheme == b"https" and site.tunnels.host(headers) not in {None, name}:
             return None
-        address, server = headers.get(b"x-client-ip"), headers.get(b"x-server-ip")
-        return _Plain(
+        user = user_of(headers, site.generation.user_headers)
+        return (
             service.point,
             method.decode("ascii"),
             url.decode("ascii"),
-            host.decode("ascii"),
-            None if not address or address == _UNKNOWN else address.decode("latin-1"),
-            user_of(headers, self._site.generation.user_headers),
-            () if not server or server == _UNKNOWN else (server.decode("latin-1"),),
+            name,
+            headers,
+            user,
             ending == _GOES_ON,
         )
 
@@ -139,14 +143,17 @@ def _ending(data: bytes, at: int, *, has_body: bool) -> bytes | None:
     return ending if size and ending in {_GOES_ON, _ENDS} else None
 
 
-def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -> re.Match[bytes] | None:
-    """Match the encapsulated request's line if all of its names are one and no length is in doubt."""
+def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -> _Target | None:
+    """Read method, URL, scheme and host of the encapsulated request.
+
+    None unless all of its names are one, and no length is in doubt.
+    """
     middle = start + layout.request_end
     head = cut_head(data, start, middle)
     match = _LINE.match(head)
     if match is None:
         return None
-    method, host, path = match.group(1, 4, 5)
+    method, url, scheme, host, path, _ = match.groups()
     if (
         b"/." in path
         or b"xn--" in host
@@ -159,10 +166,13 @@ def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -
     at = lower.find(mark)
     if at < 0 or lower.count(b"\nhost:") != 1 or lower[at + len(mark)] in b" \t":
         return None
+    is_plain = True
     if layout.has_response:
         response = cut_head(data, middle, start + layout.size)
-        return match if _STATUS.match(response) and _plain_length(response.lower()) else None
-    return match if method in {b"GET", b"HEAD"} or _plain_length(lower) else None
+        is_plain = _STATUS.match(response) is not None and _plain_length(response.lower())
+    elif method not in _BODYLESS:
+        is_plain = _plain_length(lower)
+    return (method, url, scheme, host) if is_plain else None
 
 
 def _plain_length(lower: bytes) -> bool:

@@ -200,8 +200,8 @@ class Ways:
     def run(self, pieces: Iterable[bytes], *, quick: bool) -> tuple[Any, ...]:
         """Send `pieces`; return all that can be seen of it, less the times."""
         self.lines.clear()
-        answer = self._counted if quick else lambda _: None
-        self.site.quick.answer = answer  # type: ignore[method-assign]
+        answer = self._counted if quick else self._never
+        self.site.quick.answer = answer  # type: ignore[method-assign, assignment]
         protocol, link = connected(self.site)
         states = []
         for piece in pieces:
@@ -214,6 +214,9 @@ class Ways:
         for record in records:
             del record["time"]
         return re.sub(rb"20\d\d-\d\d-\d\dT[0-9:+-]+", b"", link.sent), records, keys, states
+
+    def _never(self, _: bytes) -> None:
+        self.site.quick.begun = None
 
     def _counted(self, data: bytes) -> tuple[bytes, bool] | None:
         answer = self._quick(data)
