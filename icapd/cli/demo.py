@@ -123,7 +123,7 @@ def _how_to(lab: Lab, *, kept: bool) -> str:
 
 @dataclass(slots=True)
 class _Directory:
-    """Where the demo lives; removed at the end unless `keep`."""
+    """Where the demo lives; removed at the end unless `keep`, which a failure sets."""
 
     path: Path
     keep: bool
@@ -142,6 +142,9 @@ def _directory(wanted: Path | None) -> Iterator[_Directory]:
         directory = _Directory(wanted.resolve(), keep=True)
     try:
         yield directory
+    except IcapdError:
+        directory.keep = True  # the message names a log in it
+        raise
     finally:
         if not directory.keep:
             shutil.rmtree(directory.path, ignore_errors=True)

@@ -98,7 +98,17 @@ class Lab:
             "squid", [self._squid, "--foreground", "-n", name, "-f", str(self.site.squid_conf)]
         )
         ports = [self.site.ports[port.name] for port in self.site.plan.proxy_ports]
-        squid.wait_until(lambda: all(map(accepts, ports)))
+        try:
+            squid.wait_until(lambda: all(map(accepts, ports)))
+        except IcapdError as error:
+            raise IcapdError(self._squids_word() or str(error)) from error
+
+    def _squids_word(self) -> str | None:
+        """Return why Squid gave up, which it tells its cache.log alone."""
+        log = self.site.logs / "cache.log"
+        lines = log.read_text("utf-8", "replace").splitlines() if log.exists() else []
+        fatal = next((line for line in lines if "FATAL: " in line), None)
+        return None if fatal is None else f"squid: {fatal.partition('FATAL: ')[2]} (log: {log})"
 
     def _child(self, name: str, command: list[str]) -> Child:
         child = Child.start(name, command, self.site.logs / f"{name}.log")

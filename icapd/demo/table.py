@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from icapd.demo.client import Seen
+    from icapd.demo.decisions import Record
     from icapd.demo.run import Result
 
 _COLUMNS = (
@@ -30,20 +31,28 @@ def header() -> str:
 
 def row(result: Result) -> str:
     """One result; the line after a wrong one says how it differs."""
-    decision = result.decision
-    method = "CONNECT " if decision and decision.method == "CONNECT" else ""
     exchange = result.exchange
     cells = (
         "ok" if not result.differences else "NO",
         result.case.title,
         exchange.url,
-        f"{method}{decision.action}" if decision else "(Squid denied)",
-        (decision.rule or "-") if decision else "-",
+        *_decided(result.decision),
         "contacted" if exchange.contacts else "untouched",
         describe(exchange.seen),
     )
     lines = [_line(cells), *(f"    - {difference}" for difference in result.differences)]
     return "\n".join(lines)
+
+
+def _decided(decision: Record | None) -> tuple[str, str]:
+    """Say what icapd decided, and by which rule; of a tunnel let through unread, that and its tls rule."""
+    if decision is None:
+        return "(Squid denied)", "-"
+    method = "CONNECT " if decision.method == "CONNECT" else ""
+    tls = decision.all.get("tls")
+    if tls is not None and tls != "bump" and decision.rule is None:
+        return f"{method}{tls}", decision.all.get("tls_rule") or "-"
+    return f"{method}{decision.action}", decision.rule or "-"
 
 
 def describe(seen: Seen) -> str:

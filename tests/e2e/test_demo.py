@@ -114,3 +114,17 @@ def test_an_outcome_that_is_not_as_expected_is_told_and_ends_with_1(
     assert re.findall(r"^    - (.*?):", text, re.MULTILINE) == [
         "status", "action", "origin contacted", "rule", "page", "Location",
     ]  # fmt: skip
+
+
+def test_a_squid_that_gives_up_says_why_and_leaves_its_log(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = replace(scenario.PLAN, squid_lines="access_log stdio:/nonexistent/access.log\n")
+    monkeypatch.setattr(scenario, "PLAN", plan)
+    assert main(["demo", "--once"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    found = re.fullmatch(r"icapd: squid: (.*nonexistent.*) \(log: (\S+)\)", line)
+    assert found is not None, line
+    log = Path(found[2])
+    assert "FATAL" in log.read_text()
+    shutil.rmtree(log.parents[1])
