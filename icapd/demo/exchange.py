@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _SETTLE = 0.05  # s left to a connection that should not come
 _LOGGED = 1.0  # s within which icapd writes a decision: it gathers lines for half a second
 _PATIENCE = 3.0  # s at most for a decision that must come
+_MAKERS = (".com", ".net", ".org", ".goog")  # the labs' own names end in .test
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,10 @@ class Exchange:
         return [
             record
             for record in self.lab.decisions.since(self.mark)
-            if record.time >= self.started and record.point == point and method in ("", record.method)
+            if record.time >= self.started
+            and record.point == point
+            and method in ("", record.method)
+            and not _is_foreign(record.url)
         ]
 
     def records(self, point: str = "reqmod", method: str = "") -> list[Record]:
@@ -68,6 +72,13 @@ class Exchange:
                 raise LookupError(msg)
             time.sleep(_SETTLE)
         return found[-1]
+
+
+def _is_foreign(url: str) -> bool:
+    """Whether it is of no site of a lab: a browser that was here may still ask for its maker's."""
+    host = url.partition("://")[2] or url
+    host = host.partition("/")[0].rpartition(":")[0] or host.partition("/")[0]
+    return host.endswith(_MAKERS)
 
 
 @dataclass(frozen=True, slots=True)

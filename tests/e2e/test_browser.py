@@ -1,7 +1,9 @@
 """What a person sees: headless Chromium behind the proxy, trusting the bump CA."""
 
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -44,15 +46,21 @@ def browse(fetch: Fetch) -> Iterator[Open]:
                 f"--proxy-server={site.proxy('bump')}",
             ]
             command += [f"--screenshot={screenshot}"] if screenshot else ["--dump-dom"]
-            done = subprocess.run(
+            with subprocess.Popen(
                 [*command, site.fill(url)],
                 env=os.environ | {"HOME": home},
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
                 text=True,
-                timeout=60,
-                check=True,
-            )
-            return done.stdout
+                start_new_session=True,
+            ) as browser:
+                try:
+                    shown, _ = browser.communicate(timeout=60)
+                finally:  # with all that it started, which would go on asking
+                    with contextlib.suppress(ProcessLookupError):
+                        os.killpg(browser.pid, signal.SIGKILL)
+            assert browser.returncode == 0
+            return shown
 
         yield browse
 
