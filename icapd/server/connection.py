@@ -112,16 +112,9 @@ class IcapProtocol(Protocol):
         """Take bytes and answer what they complete."""
         if self._lingering:
             return
-        conn, sender = self.conn, self.sender
-        if conn.is_fresh and not (self._paused or sender.congested):
-            quick = self.site.quick.answer(data)
-            if quick is not None:
-                answer, held_back = quick
-                conn.answered_aside(held_back=held_back)
-                self.since = self.site.tick
-                sender.write(answer)
-                if self.sender.congested:
-                    self._set_paused(True)
+        conn = self.conn
+        if conn.is_fresh and not (self._paused or self.sender.congested):
+            if self._answered_quickly(data):
                 return
             begun = self.site.quick.begun
             if begun is not None:
@@ -130,6 +123,22 @@ class IcapProtocol(Protocol):
                 return
         conn.receive(data)
         self._advance()
+
+    def _answered_quickly(self, data: bytes) -> bool:
+        try:
+            quick = self.site.quick.answer(data)
+        except Exception:  # noqa: BLE001  # the long way meets it again, and answers for it
+            self.site.quick.begun = None
+            return False
+        if quick is None:
+            return False
+        answer, held_back = quick
+        self.conn.answered_aside(held_back=held_back)
+        self.since = self.site.tick
+        self.sender.write(answer)
+        if self.sender.congested:
+            self._set_paused(True)
+        return True
 
     def readConnectionLost(self) -> None:
         """The client sends no more; what it asked for is still answered."""

@@ -36,8 +36,6 @@ _SIZE = re.compile(rb"[0-9a-fA-F]{1,4}")
 _GOES_ON = b"\r\n0\r\n\r\n"
 _ENDS = b"\r\n0; ieof\r\n\r\n"
 _MAX_LENGTH_DIGITS = 18
-
-
 _BODYLESS = frozenset({b"GET", b"HEAD"})
 _Target = tuple[bytes, bytes, bytes, bytes]
 _Plain = tuple[Point, str, str, str, "dict[bytes, bytes]", "str | None", bool]

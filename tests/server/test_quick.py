@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from twisted.logger import capturedLogs
 
 from icapd.server.quick import Quick
 from tests.server.asking import chunks, head_of, icap, reqmod, respmod
@@ -313,3 +314,22 @@ def test_the_rest_of_a_body_after_its_preview_was_answered_is_not_answered(ways:
     sent, *_ = ways.run([preview, chunks(b"the rest")], quick=True)
     assert ways.taken == 1
     assert sent.count(b"ICAP/1.0 ") == 1
+
+
+def test_a_fault_in_the_shortcut_costs_nothing_and_in_the_policy_answers_500(
+    shared_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = shared_site.generation.policy
+
+    def fails(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(type(policy), "ignores", fails)
+    protocol, link = connected(shared_site)
+    protocol.dataReceived(reqmod())
+    assert link.sent.startswith(b"ICAP/1.0 204 ")
+    monkeypatch.setattr(type(policy), "decide", fails)
+    with capturedLogs() as logs:
+        protocol.dataReceived(reqmod())
+    assert b"ICAP/1.0 500 " in link.sent
+    assert protocol.decision_id in str(logs)
