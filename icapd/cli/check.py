@@ -7,8 +7,6 @@ import os
 import shutil
 import ssl
 import sys
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -26,22 +24,13 @@ from icapd.policy.finding import Finding
 from icapd.policy.lint import lint
 from icapd.policy.schema import policy_schema
 from icapd.source import read_document
-from icapd.squid import parse_check, write_fragments
+from icapd.squid import check_fragment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from icapd.policy import Policy
-
-# Around the fragment, so that `squid -k parse` reads a whole configuration and touches no log or pid file.
-_SQUID_CONF = """\
-pid_filename none
-access_log none
-cache_log /dev/null
-cache_store_log none
-include {fragment}
-http_access deny all
-"""
 
 
 @click.command()
@@ -194,17 +183,11 @@ def _squid(config: Config) -> Iterator[Finding]:
     if missing := list(_missing(config)):
         yield from missing
         return
-    with tempfile.TemporaryDirectory(prefix="icapd-check-") as directory:
-        conf = Path(directory) / "squid.conf"
-        conf.write_text(_SQUID_CONF.format(fragment=Path(directory) / "icapd.conf"), encoding="utf-8")
-        try:
-            write_fragments(config, Path(directory))
-            for complaint in parse_check(conf, squid):
-                yield Finding(
-                    str(config.file), 0, "error", "squid", f"Squid says of its fragment: {complaint}"
-                )
-        except IcapdError as error:
-            yield from _errors(error)
+    try:
+        for complaint in check_fragment(config, squid):
+            yield Finding(str(config.file), 0, "error", "squid", f"Squid says of its fragment: {complaint}")
+    except IcapdError as error:
+        yield from _errors(error)
 
 
 def _missing(config: Config) -> Iterator[Finding]:
