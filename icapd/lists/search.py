@@ -24,25 +24,38 @@ def expression_options(memory: int) -> re2.Options:
     return options
 
 
-class _Set:
-    """Expressions that RE2 holds as one automaton.
+class SearchSet:
+    """Patterns that RE2 searches for as one automaton.
 
-    An automaton that outgrows its memory finds nothing and says nothing: then even the witness
-    is not found, and the expressions are asked one by one.
+    An automaton that outgrows its memory finds nothing and says nothing. So one pattern more, the
+    witness, always matches: where even that is not found, the answer is none to believe.
     """
 
-    def __init__(self, patterns: Sequence[str], memory: int) -> None:
-        self._patterns = patterns
-        self._set = re2.Set.SearchSet(expression_options(memory))
-        for pattern in (*patterns, _WITNESS):
+    def __init__(self, patterns: Sequence[str], options: re2.Options) -> None:
+        """Raise re2.error if they are too many to compile."""
+        self._set = re2.Set.SearchSet(options)
+        for pattern in (_WITNESS, *patterns):
             self._set.Add(pattern)
         self._set.Compile()
 
+    def believed(self, text: str) -> list[int] | None:
+        """Return the numbers of the patterns found in `text`, None if RE2 gave up."""
+        numbers = self._set.Match(text.encode("utf-8", "replace")) or ()
+        return [number - 1 for number in numbers if number] if 0 in numbers else None
+
+
+class _Set(SearchSet):
+    """Expressions of lists, asked one by one where the automaton gave up."""
+
+    def __init__(self, patterns: Sequence[str], memory: int) -> None:
+        super().__init__(patterns, expression_options(memory))
+        self._patterns = patterns
+
     def find(self, text: str) -> list[int]:
         """Return the numbers of the expressions found in `text`."""
-        found: list[int] | None = self._set.Match(text)
-        if found:
-            return [number for number in found if number < len(self._patterns)]
+        found = self.believed(text)
+        if found is not None:
+            return found
         return [number for number, one in enumerate(self._each) if one.search(text) is not None]
 
     @cached_property

@@ -1,9 +1,8 @@
 """All regexes of a policy in one RE2 set: 5,000 of them cost one scan of the URL.
 
 RE2 is linear in the text whatever the regex is; what it cannot do (look-around, back
-references) is refused at load. A set whose automaton outgrows its memory finds nothing and
-says nothing, so every set holds one regex that always matches: where even that was not
-found, the regexes are asked one by one.
+references) is refused at load. Where a set's automaton outgrew its memory, which SearchSet
+tells, the regexes are asked one by one.
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import re2
+
+from icapd.lists.search import SearchSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -48,33 +49,29 @@ def _of_case(pattern: str) -> str:
     return f"(?i:{pattern})"
 
 
-class _Set:
+class _Set(SearchSet):
     """Regexes compiled together; `find` returns those that match somewhere in a text."""
 
     def __init__(self, written: dict[str, str], memory: int) -> None:
         """`written` leads from what RE2 gets to the regex as the policy has it."""
         self.patterns = tuple(written.values())
         self._each = tuple(written)
-        self._set = re2.Set.SearchSet(_options(memory))
-        self._set.Add("")  # the witness
-        for pattern in written:
-            self._set.Add(pattern)
         message = f"these {len(written)} regexes are too many for RE2's {memory:,} bytes"
         try:
-            self._set.Compile()
+            super().__init__(self._each, _options(memory))
         except re2.error as error:
             raise RegexError(message) from error
-        if 0 not in (self._set.Match(b"http://example/") or ()):  # compiled, and no room left to match
+        if self.believed("http://example/") is None:  # compiled, and no room left to match
             raise RegexError(message)
 
     def find(self, text: str) -> frozenset[str]:
         """Return the regexes that match."""
         if not self.patterns:
             return frozenset()
-        numbers = self._set.Match(text.encode("utf-8", "replace")) or ()
-        if 0 not in numbers:
+        numbers = self.believed(text)
+        if numbers is None:
             return frozenset(self._one_by_one(text))
-        return frozenset([self.patterns[number - 1] for number in numbers if number])
+        return frozenset([self.patterns[number] for number in numbers])
 
     def _one_by_one(self, text: str) -> Iterable[str]:
         for pattern, each in zip(self.patterns, self._each, strict=True):

@@ -27,3 +27,14 @@ def test_an_automaton_without_memory_is_not_believed() -> None:
     expressions._sets[0][1]._set = Dead()
     assert expressions.find("a.example/poker") == {"y"}
     assert expressions.find("a.example/") == set()
+
+
+def test_an_answer_without_the_witness_is_not_believed() -> None:
+    class Half:
+        @staticmethod
+        def Match(_text: bytes) -> list[int]:
+            return [1]  # the first expression alone, whatever the text is
+
+    expressions = Expressions([("casino", ("x",)), ("poker", ("y",))])
+    expressions._sets[0][1]._set = Half()
+    assert expressions.find("a.example/poker") == {"y"}
