@@ -15,8 +15,10 @@ VAGUE = {"handler", "manager", "engine", "processor", "utils", "misc", "helper",
 # Modules without a test file of their own, and where they are tested instead.
 WITHOUT_MIRROR = {
     "icapd/__main__.py": "tests/cli/test_main.py runs it",
+    "icapd/adapters/model.py": "types only",
     "icapd/cli/demo.py": "tests/e2e/test_demo.py runs it",
     "icapd/cli/options.py": "every command's tests use it",
+    "icapd/content/model.py": "types only",
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
     "icapd/lists/__main__.py": "tests/lists/test_child.py runs it",
@@ -24,6 +26,7 @@ WITHOUT_MIRROR = {
     "icapd/options.py": "what each kind of value refuses, in tests/test_config.py",
     "icapd/server/interfaces.py": "types only",
     "icapd/transaction.py": "fields only",
+    "icapd/verdicts.py": "types only",
 }
 
 
