@@ -63,14 +63,14 @@ def run_load(
     *,
     port: int,
     service: str,
-    pid: int,
+    pids: tuple[int, ...],
     seconds: float,
     core: int | None,
 ) -> Sample:
     """Run the generator once against 127.0.0.1:`port`. Raises IcapdError when it prints no result."""
     warm_up = min(0.4, seconds / 2)
     command = [
-        str(program), "-j", "-p", str(port), "-s", service, "-P", str(pid),
+        str(program), "-j", "-p", str(port), "-s", service, "-P", ",".join(map(str, pids)),
         "-d", f"{seconds}", "-w", f"{warm_up}", *arguments,
     ]  # fmt: skip
     with on_core(core):

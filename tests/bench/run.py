@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tests.bench.load import Sample, run_load
 from tests.bench.report import Result
-from tests.bench.servers import Server, c_icap, icapd
+from tests.bench.servers import Server, Setup, c_icap, clamd, icapd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,24 +53,22 @@ def cores() -> Cores:
 @contextmanager
 def _servers(
     directory: Path, plan: Plan, domains: Domains, core: int | None
-) -> Iterator[dict[bool, list[Server]]]:
-    """Run the servers some scenario needs, by whether they hold the list, in the order A, B."""
+) -> Iterator[dict[str, list[Server]]]:
+    """Run the servers some scenario needs, by their setup, in the order A, B."""
     with ExitStack() as stack:
-        found: dict[bool, list[Server]] = {}
-        for filtered in sorted({scenario.filtered for scenario in plan.scenarios}):
-            listed = domains if filtered else None
+        found: dict[str, list[Server]] = {}
+        for setup in sorted({scenario.setup for scenario in plan.scenarios}):
+            scanner = stack.enter_context(clamd(directory)) if setup == "scan" else None
+            how = Setup(domains if setup == "list" else None, scanner, None if scanner else core, plan.rules)
             made = []
-            for name in ("a", "b"):
-                place = directory / f"{'list' if filtered else 'plain'}-{name}"
+            for start in (icapd, c_icap):
+                place = directory / f"{setup}-{start.__name__}"
                 place.mkdir()
                 begun = time.monotonic()
-                if name == "a":
-                    server = stack.enter_context(icapd(place, core=core, domains=listed, rules=plan.rules))
-                else:
-                    server = stack.enter_context(c_icap(place, core=core, domains=listed))
-                print(f"{server.name}: up in {time.monotonic() - begun:.1f} s", file=sys.stderr)
+                server = stack.enter_context(start(place, how))
+                print(f"{server.name} ({setup}): up in {time.monotonic() - begun:.1f} s", file=sys.stderr)
                 made.append(server)
-            found[filtered] = made
+            found[setup] = made
         yield found
 
 
@@ -80,20 +79,22 @@ def measure(program: Path, directory: Path, plan: Plan, domains: Domains) -> lis
     """
     pinned = cores()
     begun = time.monotonic()
+    seeds = itertools.count(100_000, 100_000)
     samples: dict[str, dict[str, list[Sample]]] = {s.name: {} for s in plan.scenarios}
     with _servers(directory, plan, domains, pinned.server) as servers:
         for number in range(plan.rounds):
             for scenario in plan.scenarios:
-                for server in servers[scenario.filtered]:
+                for server in servers[scenario.setup]:
                     if time.monotonic() - begun > plan.limit:
                         print(f"stopped after {plan.limit:.0f} s, in round {number + 1}", file=sys.stderr)
                         return _results(plan, samples)
+                    seed = next(seeds)
                     sample = run_load(
                         program,
-                        scenario.load_arguments(domains),
+                        scenario.load_arguments(domains, seed),
                         port=server.port,
                         service=scenario.services[server.name],
-                        pid=server.pid,
+                        pids=server.pids,
                         seconds=max(plan.seconds, scenario.least),
                         core=pinned.load,
                     )
