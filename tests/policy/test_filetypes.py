@@ -34,6 +34,30 @@ from icapd.policy.filetypes import TYPES, media_of, sniff
         (b"<?xml version='1.0'?><svg xmlns='x'>", ("xml", "svg")),
         (b"#!/bin/sh\n", ("script",)),
         (b"\0" * 257 + b"ustar", ("tar",)),
+        (b"MZ\0\0" + b"\0" * 56 + b"\x40\0\0\0PE\0\0", ("exe",)),
+        (b"MZ is the German postcode area of Mainz, and this is a text file.\n", ()),
+        (b"Rar! said the crow.\n", ()),
+        (b"BM is the car we drive, and this is text.\n", ()),
+        (b"L\0\0\0\x01\x14\x02\0\0\0\0\0\xc0", ("lnk",)),
+        ("<html><script>1</script>".encode("utf-16"), ("html",)),
+        ("<html><script>1</script>".encode("utf-16-le"), ("html",)),
+        (" \n<!DOCTYPE html>".encode("utf-16-be"), ("html",)),
+        ("\ufeff<svg onload='x'>".encode("utf-16-be"), ("svg",)),
+        (b"\xff\xfeh\0i\0", ()),
+        (b"<?xml version='1.0'?><!DOCTYPE html><html>", ("html", "xml")),
+        (b"<?xml version='1.0'?><!-- a --><svg>", ("xml", "svg")),
+        (b"<html><HTA:APPLICATION id=x>", ("hta", "html")),
+        (b"@echo off\r\n", ("bat",)),
+        (b"REM sleep is deep\n", ()),
+        (b"#@~^AAAAAA==x", ("vbe",)),
+        (b"<job id='a'><script>", ("wsf",)),
+        (b"[InternetShortcut]\nURL=x", ("url",)),
+        (b"#!AMR\n", ("amr",)),
+        (b"!<arch>\ndebian-binary", ("deb", "ar")),
+        (b"PK\x03\x04" + b"\0" * 26 + b"META-INF/MANIFEST.MF", ("zip", "jar")),
+        (b"\x5d\0\0\x80\0" + b"\xff" * 8, ("lzma",)),
+        (b"\0" * 32769 + b"CD001", ("iso",)),
+        (b"\0" * (32769 + 2048) + b"CD001", ("iso",)),
         (b"", ()),
         (b"hello", ()),
         (b"<htmlx>", ()),
@@ -51,6 +75,13 @@ def test_office_files_are_zips_and_more() -> None:
     assert sniff(out.getvalue()) == ("zip", "docx")
 
 
+def test_the_name_of_a_type_is_its_first_media_type() -> None:
+    assert TYPES["exe"].called == "application/x-msdownload"
+    assert TYPES["elf"].called == "application/x-executable"
+    assert TYPES["lnk"].called == "application/x-ms-shortcut"
+    assert TYPES["html"].called == "text/html"
+
+
 def test_every_type_has_media_types_in_lower_case() -> None:
     for name, one in TYPES.items():
         assert one.media
@@ -60,5 +91,12 @@ def test_every_type_has_media_types_in_lower_case() -> None:
 
 
 def test_hostile_beginnings_take_little_time() -> None:
-    for head in (b"PK\x03\x04" * 50_000, b"<?xml" * 50_000, b" " * 100_000, b"%PDF" * 50_000):
+    for head in (
+        b"PK\x03\x04" * 50_000,
+        b"<?xml" * 50_000,
+        b" " * 100_000,
+        b"%PDF" * 50_000,
+        b"<!--" * 50_000,
+        b"<" * 50_000,
+    ):
         sniff(head)
