@@ -10,17 +10,25 @@ reply itself.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from icapd.http import TUNNEL_METHODS, normal_host
+from icapd.http import TUNNEL_METHODS, HeadError, normal_host
 from icapd.pages import Pages, page_values
 from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect, TlsDecision
-from icapd.transaction import Point
+from icapd.replies import (
+    blocked_reply,
+    follows_redirects,
+    is_preflight,
+    preflight_reply,
+    redirect_reply,
+    request_inside,
+    request_next,
+)
+from icapd.transaction import Point, Transaction
 
 if TYPE_CHECKING:
     from icapd.http import RequestHead
-    from icapd.transaction import Transaction
 
 # Header names shared with the fragment (squid/): on the adapted CONNECT, and in the ICAP reply head.
 VERDICT = b"X-Icapd-Verdict"
@@ -30,19 +38,6 @@ LOCATION = b"X-Icapd-Location"
 # The fragment refuses our names from clients; should one come, it decides nothing. Folded lines too.
 _FORGED = re.compile(rb"(?i)(?<=\r\n)x-icapd-[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+://")
-
-# no-store: a cached page would outlive the rule; RESPMOD must not extend freshness (RFC 3507 §5).
-_PAGE_HEAD = (
-    b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n"
-    b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
-    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-    b"form-action 'none'; frame-ancestors 'none'\r\n%b\r\n"
-)
-_REDIRECT_HEAD = (
-    b"HTTP/1.1 302 Found\r\nLocation: %b\r\nContent-Type: text/plain; charset=us-ascii\r\n"
-    b"Content-Length: %d\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n%b\r\n"
-)
-_CLOSE = b"Connection: close\r\n"  # the tunnel was not opened: what follows on it would not be HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +99,33 @@ def adapt(
             tunnel = request
     if type(action) in _PASSING:
         return Outcome(decision, _VIRGIN) if tunnel is None else _let_through(decision, tx, tunnel, policy)
-    url = display_url(tx)
-    if closes and isinstance(action, Block | Redirect):
-        url = _https_url(url)
-    values = page_values(tx=tx, decision=decision, decision_id=decision_id, url=url)
-    if isinstance(action, Redirect):
+    values = _values(tx, decision, decision_id, closes=closes)
+    if isinstance(action, Redirect) and follows_redirects(request, fits=pages.fits):
         location = pages.location(action.template, values).encode("ascii")
-        if tunnel is not None:
-            return Outcome(decision, _marked(tunnel, VERDICT, b"redirect", ((LOCATION, location),)))
-        return Outcome(decision, _redirect(location, tx, close=closes))
-    page = pages.block(values)
-    if tunnel is not None and isinstance(action, Block):
-        return Outcome(decision, _marked(tunnel, VERDICT, b"block", ((PAGE, page),)))
-    return Outcome(decision, _blocked(page, tx, close=closes))
+        if not _leads_back(location, tx, decision, policy):
+            if tunnel is not None:
+                return Outcome(decision, _marked(tunnel, VERDICT, b"redirect", ((LOCATION, location),)))
+            return Outcome(decision, _response(redirect_reply(location, tx, close=closes)))
+        decision = replace(decision, action=Block())
+    if tunnel is not None and isinstance(decision.action, Block):
+        return Outcome(decision, _marked(tunnel, VERDICT, b"block", ((PAGE, pages.block(values)),)))
+    if request is not None and pages.fits and is_preflight(request) and _stays_blocked(tx, request, policy):
+        return Outcome(decision, UseAdapted(preflight_reply(request), None, True))
+    reply = blocked_reply(tx, lambda: pages.block(values), decision_id, fits=pages.fits, close=closes)
+    return Outcome(decision, _response(reply))
+
+
+def redirect_location(tx: Transaction, action: Redirect, decision: Decision, decision_id: str) -> str:
+    """Return where the rule that decided redirects `tx` to, whether or not the redirect is of use."""
+    closes = tx.request is not None and tx.point is _REQMOD and tx.request.method.upper() in TUNNEL_METHODS
+    return Pages.location(action.template, _values(tx, decision, decision_id, closes=closes))
+
+
+def _values(tx: Transaction, decision: Decision, decision_id: str, *, closes: bool) -> dict[str, str]:
+    url = display_url(tx)
+    if closes and isinstance(decision.action, Block | Redirect):
+        url = _https_url(url)
+    return page_values(tx=tx, decision=decision, decision_id=decision_id, url=url)
 
 
 def _https_url(authority: str) -> str:
@@ -156,16 +165,34 @@ def _marked(
     return UseAdapted(raw[:-2] + name + b": " + value + b"\r\n\r\n", None, False, reply_headers)
 
 
-def _blocked(page: bytes, tx: Transaction, *, close: bool) -> UseAdapted:
-    head = _PAGE_HEAD % (len(page), _CLOSE if close else b"")
-    return UseAdapted(head, None if _is_head(tx) else page, True)
+def _response(reply: tuple[bytes, bytes | None]) -> UseAdapted:
+    return UseAdapted(*reply, True)
 
 
-def _redirect(location: bytes, tx: Transaction, *, close: bool) -> UseAdapted:
-    body = b"Redirected by policy to " + location + b"\n"  # Squid leaks a bodyless reply to a CONNECT
-    head = _REDIRECT_HEAD % (location, len(body), _CLOSE if close else b"")
-    return UseAdapted(head, None if _is_head(tx) else body, True)
+def _leads_back(location: bytes, tx: Transaction, decision: Decision, policy: Policy) -> bool:
+    """Whether the rule that redirects meets its own target: a browser would go round until it gives up."""
+    if tx.request is None:
+        return False
+    try:
+        following = request_next(tx.request, location)
+        return any(policy.decide(_instead(tx, each)).rule is decision.rule for each in following)
+    except HeadError:
+        return False  # a browser shows what it thinks of such a target
 
 
-def _is_head(tx: Transaction) -> bool:
-    return tx.request is not None and tx.request.method == "HEAD"
+def _stays_blocked(tx: Transaction, request: RequestHead, policy: Policy) -> bool:
+    """Whether what a preflight asks about is blocked too: only then may we answer for its server."""
+    if tx.point is not _REQMOD:
+        return False
+    try:
+        action = policy.decide(_instead(tx, request_inside(request))).action
+    except HeadError:
+        return False
+    return type(action) not in _PASSING
+
+
+def _instead(tx: Transaction, request: RequestHead) -> Transaction:
+    """The same client's next request; it may use another tunnel, and lead to another address."""
+    return Transaction(
+        _REQMOD, tx.client, request, proxy_port=tx.proxy_port, now=tx.now, body_follows=tx.body_follows
+    )

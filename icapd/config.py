@@ -211,6 +211,9 @@ class Options(_Options):
     )
     policy: File = Field(description="the rules")
     page: File | None = Field(default=None, description="block page template; unless given, the built-in one")
+    replies: Literal["fit", "page"] = Field(
+        default="fit", description="to blocked parts of pages: what fits them, or always the page"
+    )
     decisions: Annotated[File | None, BeforeValidator(standard_output)] = Field(
         default=None, description="file for one line per decision; - is standard output"
     )

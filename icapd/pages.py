@@ -71,15 +71,18 @@ class Pages:
     rest: str
     limit: int
     names: tuple[str, ...]
+    fits: bool = True
 
     @classmethod
-    def load(cls, template: Path | None) -> Pages:
+    def load(cls, template: Path | None, *, fits: bool = True) -> Pages:
         """Read a page template, UTF-8 HTML; None is the one icapd ships.
+
+        `fits`: parts of other pages (images, scripts, …) get something of their kind instead of the page.
 
         Raises ConfigErrors: unreadable, unknown macros, macros where no escaping could hold, too large.
         """
         if template is None:
-            return _compiled("block.html", read_shared("rules", "pages", "block.html"))
+            return _compiled("block.html", read_shared("rules", "pages", "block.html"), fits=fits)
         try:
             text = template.read_bytes().decode()
         except OSError as error:
@@ -87,7 +90,7 @@ class Pages:
         except UnicodeDecodeError as error:
             line = template.read_bytes()[: error.start].count(b"\n") + 1
             raise ConfigErrors([ConfigError(template, line, "not UTF-8")]) from None
-        return _compiled(str(template), text)
+        return _compiled(str(template), text, fits=fits)
 
     def block(self, values: Mapping[str, str]) -> bytes:
         """Return the page with `values` (of macros.MACROS) filled in: one line of UTF-8 HTML."""
@@ -196,7 +199,7 @@ def _encoded(value: str, limit: int) -> str:
     return "".join(kept)
 
 
-def _compiled(file: str, text: str) -> Pages:
+def _compiled(file: str, text: str, *, fits: bool) -> Pages:
     """Check a template and split it. Raises ConfigErrors."""
     errors = [
         ConfigError(file, text[: match.start()].count("\n") + 1, "a control character")
@@ -229,7 +232,7 @@ def _compiled(file: str, text: str) -> Pages:
         raise ConfigErrors(errors)
     forms = tuple((head, _form(template), template.parts[1::2]) for head, template in lines)
     names = tuple(dict.fromkeys(name for *_, used in forms for name in used))
-    return Pages(forms, before.rstrip(), limit, names)
+    return Pages(forms, before.rstrip(), limit, names, fits)
 
 
 def _form(template: Template) -> str:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from icapd.adaptation import UseAdapted, UseVirgin, adapt, display_url
 from icapd.http import RequestHead, ResponseHead
 from icapd.pages import Pages
-from icapd.policy import Policy, load_policy
+from icapd.policy import Block, Policy, load_policy
 from icapd.transaction import Client, Point, Transaction
 
 if TYPE_CHECKING:
@@ -154,6 +154,74 @@ def test_no_user_breaks_out_of_a_reply_header(policy: Policy, user: str) -> None
         tx.client.user = user
         ((_, value),) = adapted(policy, tx, marks=True).reply_headers
         assert not {0, 10, 13} & set(value)
+
+
+# -- what fits ---------------------------------------------------------------------------------------
+
+IMAGE = ("Sec-Fetch-Dest: image", "Accept: image/webp,*/*")
+
+
+@pytest.mark.parametrize("point", [Point.REQMOD, Point.RESPMOD])
+@pytest.mark.parametrize("host", ["bad", "old"])
+def test_a_part_of_a_page_gets_what_fits_it_also_where_navigations_are_redirected(
+    policy: Policy, host: str, point: Point
+) -> None:
+    found = adapted(policy, transaction(f"http://{host}.example/x", "GET", *IMAGE, point=point))
+    assert found.head.startswith(b"HTTP/1.1 403 ")
+    assert fields(found.head)["Content-Type"] == "image/gif"
+    assert found.body is not None
+    assert found.body.startswith(b"GIF89a")
+
+
+def test_replies_can_be_the_page_always(policy: Policy) -> None:
+    pages = Pages.load(None, fits=False)
+    tx = transaction("http://bad.example/x", "GET", *IMAGE)
+    found = adapt(tx, policy, pages, ID, marks_connect=False).answer
+    assert isinstance(found, UseAdapted)
+    assert fields(found.head)["Content-Type"] == "text/html; charset=utf-8"
+
+
+PREFLIGHT = ("Origin: https://a.example", "Access-Control-Request-Method: PUT")
+
+
+@pytest.mark.parametrize(
+    ("rules", "status"),
+    [
+        ([{"name": "all", "when": {"host": ["x.example"]}, "action": "block"}], b"200"),
+        ([{"name": "m", "when": {"method": ["OPTIONS"]}, "action": "block"}], b"403"),
+        ([{"name": "m", "when": {"method": ["OPTIONS", "PUT"]}, "action": "block"}], b"200"),
+        ([{"name": "m", "when": {"method": ["OPTIONS", "GET"]}, "action": "block"}], b"403"),
+    ],
+)
+def test_a_preflight_is_granted_only_for_a_request_that_is_blocked_itself(
+    tmp_path: Path, rules: list[object], status: bytes
+) -> None:
+    (tmp_path / "policy.yaml").write_text(json.dumps({"access": rules}))
+    policy = load_policy(tmp_path / "policy.yaml")
+    found = adapted(policy, transaction("http://x.example/x", "OPTIONS", *PREFLIGHT))
+    assert found.head.split(b" ")[1] == status
+    assert (b"Access-Control-Allow-Methods: PUT" in found.head) is (status == b"200")
+    response = transaction("http://x.example/x", "OPTIONS", *PREFLIGHT, point=Point.RESPMOD)
+    assert adapted(policy, response).head.split(b" ")[1] == b"403"
+
+
+@pytest.mark.parametrize(
+    "target", ["http://x.example/help", "https://www.x.example/help", "http://X.example./?u={url}"]
+)
+def test_a_redirect_that_its_own_rule_meets_again_is_the_page(tmp_path: Path, target: str) -> None:
+    rule = {"name": "round", "when": {"host": ["x.example"]}, "action": {"redirect": target}}
+    (tmp_path / "policy.yaml").write_text(json.dumps({"access": [rule]}))
+    policy = load_policy(tmp_path / "policy.yaml")
+    for tx, marks in (
+        (transaction("http://x.example/"), False),
+        (transaction("x.example:443", "CONNECT"), True),
+    ):
+        outcome = adapt(tx, policy, PAGES, ID, marks_connect=marks)
+        assert isinstance(outcome.decision.action, Block)
+        assert isinstance(outcome.answer, UseAdapted)
+        page = outcome.answer.body or outcome.answer.reply_headers[0][1]
+        assert b"round" in page
+        assert b"ocation" not in outcome.answer.head
 
 
 # -- CONNECT -----------------------------------------------------------------------------------------

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from icapd.adaptation import LOCATION, UseAdapted, adapt
+from icapd.adaptation import UseAdapted, adapt, redirect_location
 from icapd.config import load_config
 from icapd.directory import Directory, unasked_directory
-from icapd.http import ResponseHead
 from icapd.pages import Pages
 from icapd.policy import Policy, Redirect, load_policy
 from icapd.source import read_document
@@ -53,16 +52,11 @@ class Subject:
         return answer if isinstance(answer, UseAdapted) else None
 
     def location(self, asked: Asked) -> str | None:
-        """Return where a redirect leads, from the answer that carries it."""
-        if asked.tx is None or not isinstance(asked.decision.action, Redirect):
+        """Return where a rule redirects to."""
+        action = asked.decision.action
+        if asked.tx is None or not isinstance(action, Redirect):
             return None
-        answer = self.answer(asked.tx)
-        if answer is None:
-            return None
-        for name, value in answer.reply_headers:
-            if name == LOCATION:
-                return value.decode("ascii")
-        return ResponseHead(answer.head).headers.text(b"location") if answer.is_response else None
+        return redirect_location(asked.tx, action, asked.decision, "explain")
 
 
 def is_policy(file: Path) -> bool:
@@ -78,4 +72,6 @@ def open_subject(file: Path) -> Subject:
         return Subject(load_policy(file), Pages.load(None), None)
     config = load_config(file)
     directory = unasked_directory(config)
-    return Subject(load_policy(config.policy), Pages.load(config.page), config, directory)
+    return Subject(
+        load_policy(config.policy), Pages.load(config.page, fits=config.replies == "fit"), config, directory
+    )

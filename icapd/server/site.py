@@ -64,7 +64,9 @@ def load_generation(config: Config) -> Generation:
     directory = load_directory(config, policy)
     parts = ("icapd", policy.digest, directory.static.digest)
     istag = "-".join(filter(None, parts)).encode("ascii")
-    return Generation(policy, Pages.load(config.page), istag, directory, config.user_headers)
+    return Generation(
+        policy, Pages.load(config.page, fits=config.replies == "fit"), istag, directory, config.user_headers
+    )
 
 
 @final
