@@ -7,8 +7,7 @@ use-original-body from the partial-content extension as Squid and c-icap speak i
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import re
 from icapd.protocol.abnf import (
     CHUNK_LINE,
     EXTENSION,
@@ -21,10 +20,8 @@ from icapd.protocol.abnf import (
 from icapd.protocol.errors import RemoteProtocolError
 from icapd.protocol.events import BodyEnded, DataReceived
 
-if TYPE_CHECKING:
-    import re
-
 _CRLF = b"\r\n"
+_PLAIN_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 
 
 class _Run:
@@ -94,11 +91,28 @@ class ChunkReader:
         if self._end is not None:
             return self._read_trailer(data, at)
         run = _Run(data, at)
-        while self._read_payload(run) and self._read_line(run):
-            pass
+        while self._read_payload(run):
+            self._read_plain(run)
+            if not self._read_line(run):
+                break
         if not run.is_empty:
             return run.event(), run.at
         return (None, at) if run.last_chunk is None else self._read_trailer(data, run.at)
+
+    def _read_plain(self, run: _Run) -> None:
+        """Read what is most of any body, whole chunks without extensions; what follows may be anything."""
+        data, at, spans = run.data, run.at, run.spans
+        shift = run.length - run.start
+        while (line := _PLAIN_LINE.match(data, at)) is not None:
+            begin = line.end()
+            size = int(line[1], 16)
+            end = begin + size
+            if not size or data[end : end + 2] != _CRLF:
+                break
+            spans.append((begin + shift, end + shift))
+            self.total += size
+            at = end + 2
+        run.at = at
 
     def _read_payload(self, run: _Run) -> bool:
         """Read the rest of the chunk at hand and its CRLF; False when `run.data` ends before."""

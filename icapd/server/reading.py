@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
     from icapd.server.interfaces import TcpTransport
 
-_READ_BYTES = 65536  # as Twisted reads
+_LEAST = 65536  # as Twisted reads
+_MOST = 1 << 17  # while a body comes faster than it is read: fewer calls for the same bytes
+_PATIENCE = 8  # small reads until the next is small again
 _IN = select.EPOLLIN
 _log = Logger(namespace="icapd")
 
@@ -30,12 +32,14 @@ _log = Logger(namespace="icapd")
 class Reading:
     """One socket that the hub reads; `take` is called with what comes."""
 
-    __slots__ = ("_descriptor", "_hub", "receive", "take", "transport")
+    __slots__ = ("_descriptor", "_hub", "patience", "receive", "size", "take", "transport")
 
     def __init__(self, hub: Hub, transport: TcpTransport, take: Callable[[bytes], None]) -> None:
         self._hub = hub
         self._descriptor = transport.socket.fileno()
         self.receive = transport.socket.recv
+        self.size = _LEAST  # of the next read
+        self.patience = 0  # small reads left until then
         self.take = take
         self.transport = transport
 
@@ -96,12 +100,19 @@ class Hub:
 
     def _read(self, descriptor: int, reading: Reading) -> None:
         try:
-            data = reading.receive(_READ_BYTES)
+            data = reading.receive(reading.size)
         except BlockingIOError:
             return
         except OSError:
             data = b""
         if data:
+            if len(data) >= _LEAST:
+                reading.size = _MOST
+                reading.patience = _PATIENCE
+            elif reading.size == _MOST:
+                reading.patience -= 1
+                if not reading.patience:
+                    reading.size = _LEAST
             reading.take(data)
         else:
             del self._readings[descriptor]
