@@ -8,6 +8,7 @@ use-original-body from the partial-content extension as Squid and c-icap speak i
 from __future__ import annotations
 
 import re
+
 from icapd.protocol.abnf import (
     CHUNK_LINE,
     EXTENSION,
