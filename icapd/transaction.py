@@ -38,13 +38,14 @@ class BodyFacts:
     """What only a body that was read can tell; None is what could not be told of it either.
 
     `size` is in bytes; `file_types` are names of icapd.policy.filetypes ("exe", "zip"),
-    () where none is known; `md5` and `sha256` are lower-case hex.
+    () where none is known; `md5` and `sha256` are lower-case hex. Types and digests are of every item of
+    the body: as it came, decoded, and what is inside; the first digest is that of the bytes as they came.
     """
 
     size: int | None = None
     file_types: tuple[str, ...] | None = None
-    md5: str | None = None
-    sha256: str | None = None
+    md5: tuple[str, ...] | None = None
+    sha256: tuple[str, ...] | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Literal
 
 
 class Kind(enum.StrEnum):
@@ -25,6 +26,9 @@ class Kind(enum.StrEnum):
     TYPE_MISMATCH = "type_mismatch"  # the content is of another type than was declared or named
     ACTIVE_CONTENT = "active_content"  # PDF actions, objects in RTF, scripts in SVG, HTA, smuggling
     STREAM = "stream"  # a response that does not end: nothing of it can be judged whole
+
+
+CONTENT = "content"  # `by` of what content inspection finds itself; no adapter has this name
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +51,12 @@ class Verdict:
 
     findings: tuple[Finding, ...] = ()
     error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScanError:
+    """A scanner that could not look: `by` whom, why, and what its rule says is then to happen."""
+
+    by: str
+    text: str
+    on_error: Literal["open", "closed"]

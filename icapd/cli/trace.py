@@ -14,13 +14,13 @@ from icapd.policy.explain import (
     shown,
     waits_for,
 )
-from icapd.policy.model import Refuse
+from icapd.policy.rules import Refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icapd.cli.subject import Subject
-    from icapd.policy.model import Check, Step
+    from icapd.policy.rules import Check, Step
 
 MAX_STEPS = 20  # rules shown in full whatever they say; with more, only those that had a say
 _MAX_VALUE = 76  # characters of one value

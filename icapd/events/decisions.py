@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from icapd.policy import Action, Decision, Rule, TlsDecision, TlsRule, TrafficRule
+    from icapd.policy import Action, Decision, ProtectionRule, Rule, TlsDecision, TlsRule, TrafficRule
     from icapd.transaction import Transaction
 
 _quote = encode_basestring_ascii
@@ -120,7 +120,7 @@ def _by(rule: Rule) -> str:
     return f'"rule":{_quote(rule.name)},"source":{_quote(rule.source)}'
 
 
-def _shadow(rules: Iterable[TrafficRule | TlsRule]) -> str:
+def _shadow(rules: Iterable[TrafficRule | ProtectionRule | TlsRule]) -> str:
     """What rules in shadow mode would have done: nothing else tells that they matched."""
     return ",".join(f'{{{_by(rule)},"action":"{_word(rule.action)}"}}' for rule in rules)
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from icapd.lists.index import ListIndex
     from icapd.lists.report import ListReport
     from icapd.lists.store import Writer
+    from icapd.verdicts import Kind
 
 MIN_KEPT = 256_000  # bytes of list files; less is built sooner than a cache is justified
 SETTLED = 2_000_000_000  # ns after which a file's times tell the next change from the last
@@ -42,7 +43,8 @@ class ListSet:
     """All lists of a policy behind one lookup.
 
     `digest` changes exactly when the entries of a list do: not with comments, order or case;
-    `digests` are those of each list. `categories` holds the category of each list, by default its name.
+    `digests` are those of each list. `categories` holds the category of each list, by default its name;
+    `threats` the lists whose entries are threats, and which.
     """
 
     index: ListIndex
@@ -51,6 +53,7 @@ class ListSet:
     digests: Mapping[str, str]
     categories: Mapping[str, str]
     files: tuple[Path, ...]
+    threats: Mapping[str, Kind] = field(default_factory=dict)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -212,4 +215,5 @@ def _list_set(index: ListIndex, about: Mapping[str, Any], specs: Sequence[ListSp
         digests,
         {spec.name: spec.category or spec.name for spec in specs},
         tuple(dict.fromkeys(source.path for source in sources_of(specs))),
+        {spec.name: spec.threat for spec in specs if spec.threat is not None},
     )

@@ -4,18 +4,20 @@ lists:
   adult:   {folder: /var/lib/ut1/adult, category: Adult}     # domains, urls, expressions
   ut1:     {folder: /var/lib/ut1}                            # a list of each subfolder, and all of them
   malware: {files: [urlhaus.csv, hosts.txt]}                 # each file's format is found out
+  phish:   {urls: p.txt, threat: phishing}                   # what is in it is scanned for, and blocked
   bad:     {domains: d.txt, urls: u.txt, expressions: e.txt, cidr: n.txt, sha256: s.txt, md5: m.txt}
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from icapd.errors import ConfigErrors
 from icapd.source import read_document, validate
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +51,7 @@ class ListText(BaseModel):
     folder: _Paths | None = None
     files: _Paths | None = None
     category: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    threat: Literal["malware", "phishing", "malicious_url"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ListSpec:
-    """One list: its files, and the category it is shown under (None: its name)."""
+    """One list: its files, the category it is shown under (None: its name), the threat its entries are."""
 
     name: str
     sources: tuple[Source, ...]
     category: str | None = None
+    threat: Kind | None = None
 
 
 class _Lists(BaseModel):
@@ -132,7 +136,8 @@ def _with_members(
             message = f"list {name!r}: {str(path)!r} holds none of {', '.join(FOLDER_FILES)}"
             faults.append((("lists", name, "folder", at), message))
     found = dict.fromkeys([*sources, *(source for member in members for source in member.sources)])
-    yield ListSpec(name, tuple(found), text.category)
+    threat = None if text.threat is None else Kind(text.threat)
+    yield ListSpec(name, tuple(found), text.category, threat)
     yield from members
 
 

@@ -7,14 +7,15 @@ match. ICAP, `explain`, `check` and `test` ask the same `Policy`.
 """
 
 from icapd.policy.load import load_policy
-from icapd.policy.model import (
+from icapd.policy.model import Policy
+from icapd.policy.rules import (
     Action,
     Allow,
     Block,
     Bypass,
     Check,
     Decision,
-    Policy,
+    ProtectionRule,
     Redirect,
     Refuse,
     Rule,
@@ -33,6 +34,7 @@ __all__ = [
     "Check",
     "Decision",
     "Policy",
+    "ProtectionRule",
     "Redirect",
     "Refuse",
     "Rule",

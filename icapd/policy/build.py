@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from icapd.macros import MacroError, Template
 from icapd.policy.compile import compile_criterion
 from icapd.policy.faults import Faults
 from icapd.policy.homograph import HomographIs
 from icapd.policy.message import REQUEST, DirectionIs
-from icapd.policy.model import Action, Allow, Block, Bypass, Redirect, TlsRule, TrafficRule, Workspace
+from icapd.policy.protection import Protection, blocking
+from icapd.policy.rules import (
+    Action,
+    Allow,
+    Block,
+    Bypass,
+    ProtectionRule,
+    Redirect,
+    TlsRule,
+    TrafficRule,
+    Workspace,
+)
 from icapd.policy.who import WorkspaceIs
 
 if TYPE_CHECKING:
@@ -19,10 +30,17 @@ if TYPE_CHECKING:
     from icapd.errors import ConfigError
     from icapd.policy.compile import Catalog
     from icapd.policy.match import Matcher
-    from icapd.policy.texts import ClientText, EntryText, PolicyText, RuleText
+    from icapd.policy.texts import (
+        ClientText,
+        EntryText,
+        PolicyText,
+        ProtectionEntryText,
+        ProtectionText,
+        RuleText,
+    )
     from icapd.source import Document, Place
 
-    Entries = tuple[EntryText | None, ...]
+    Entries = tuple[EntryText | ProtectionEntryText | None, ...]
 
 TLS_ACTIONS = ("bump", "splice", "splice_if_sni_matches", "terminate")
 _EXEMPTING = frozenset({"splice", "splice_if_sni_matches"})
@@ -34,7 +52,7 @@ class _Written:
 
     place: Place
     name: str
-    text: RuleText
+    text: Any  # RuleText, in protection ProtectionText
     group: str | None
     workspace: str | None
     enabled: bool
@@ -87,6 +105,34 @@ class Builder:
                     )
                 )
         return tuple(rules)
+
+    def protection(self) -> Protection:
+        """Return the rules of protection and the default; what is wrong with them goes to `errors`."""
+        rules: list[ProtectionRule] = []
+        default = self.text.default_protection.said
+        for one in self._stage("protection"):
+            when, unless = self._conditions(one, exempts=False)
+            scan = one.text.scan.said
+            if not scan:
+                self._fault(one.place, "a rule of protection says what it does: scan: {macro: block}")
+            elif one.enabled:
+                rules.append(
+                    ProtectionRule(
+                        one.name,
+                        "protection",
+                        self._source(one.place),
+                        _for_requests(when),  # it asks about the message at hand, no other
+                        tuple(map(_for_requests, unless)),
+                        False,
+                        scan,
+                        blocking(scan, default),
+                        one.text.adapters,
+                        shadow=one.text.mode == "shadow",
+                        group=one.group,
+                        workspace=one.workspace,
+                    )
+                )
+        return Protection(tuple(rules), blocking({}, default))
 
     def tls(self) -> tuple[TlsRule, ...]:
         """Return the tls rules; what is wrong with them goes to `errors`."""
@@ -162,15 +208,19 @@ class Builder:
                 yield from self._group(entry, here, seen, workspace)
 
     def _group(
-        self, entry: EntryText, place: Place, seen: dict[str, str], workspace: str | None
+        self,
+        entry: EntryText | ProtectionEntryText,
+        place: Place,
+        seen: dict[str, str],
+        workspace: str | None,
     ) -> Iterator[_Written]:
         group = entry.group or ""
         if not group:
             self._fault(place, "`rules` make up a group: give its name as `group`")
-        for key in ("name", "when", "unless", "action", "mode"):
+        for key in ("name", "when", "unless", "action", "scan", "adapters", "mode"):
             if key in entry.model_fields_set:
                 self._fault((*place, key), f"{key!r} belongs into the rules of group {group!r}")
-        texts: tuple[RuleText | None, ...] = entry.rules or ()
+        texts: tuple[RuleText | ProtectionText | None, ...] = entry.rules or ()
         for at, text in enumerate(texts):
             if text is None:
                 continue

@@ -90,10 +90,10 @@ class FileTypeIs(_OnContent):
 
 
 def _of_body(facts: Facts, name: str) -> tuple[str, ...] | None:
-    """Return a fact of the body that was read: its types, or a digest as the only member."""
+    """Return a fact of the body that was read: the types or the digests of all that is in it."""
     body = facts.tx.body
-    value: tuple[str, ...] | str | None = None if body is None else getattr(body, name)
-    return (value,) if isinstance(value, str) else value
+    value: tuple[str, ...] | None = None if body is None else getattr(body, name)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,20 +188,21 @@ def _sizes(facts: Facts) -> str:
 
 @dataclass(frozen=True, slots=True)
 class HashIs(_OnContent):
-    """`md5` and `sha256`: the digest of the whole body, in hex."""
+    """`md5` and `sha256`: digests, in hex, of the body as it came, decoded, and of what is inside."""
 
     wanted: tuple[str, ...]
     digests: frozenset[str]
     criterion: str
     waits: bool = True
 
-    def truth(self, facts: Facts, *, strict: bool) -> Truth:  # noqa: ARG002  (a digest has one spelling)
-        """Compare the body's digest."""
+    def truth(self, facts: Facts, *, strict: bool) -> Truth:
+        """Hold if any digest is one of these (strictly: that of the body as it came)."""
         found = _of_body(facts, self.criterion)
         if found is None:
             return None if facts.has_content is not False else _or_later(facts, waits=self.waits)
-        return True if self.digests.issuperset(found) else _or_later(facts, waits=self.waits)
+        found = found[:1] if strict else found
+        return _or_later(facts, waits=self.waits) if self.digests.isdisjoint(found) else True
 
     def found(self, facts: Facts) -> str:
-        """Return the body's digest."""
+        """Return the digests."""
         return ", ".join(_of_body(facts, self.criterion) or ())

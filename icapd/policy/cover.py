@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from icapd.policy.addresses import Ranges
     from icapd.policy.match import Matcher
-    from icapd.policy.model import Rule
+    from icapd.policy.rules import Rule
 
 # A criterion with a list of values holds if any does, so fewer values hold in fewer places.
 _ANY_OF = frozenset(

@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from icapd.http import HeadError
-from icapd.policy.model import Allow, Block, Bypass, Decision, Redirect, Refuse
+from icapd.policy.rules import Allow, Block, Bypass, Decision, Redirect, Refuse
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from icapd.policy.model import Policy, Rule, Step, TlsDecision
+    from icapd.policy.model import Policy
     from icapd.policy.question import Question
+    from icapd.policy.rules import Rule, Step, TlsDecision
     from icapd.transaction import Transaction
 
 _PASSING = (Allow, Bypass)

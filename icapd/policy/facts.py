@@ -187,9 +187,9 @@ class Facts:
     def listed_otherwise(self) -> tuple[str, ...]:
         """The lists that hold an address that the host leads to, or a digest of the body."""
         body = self.tx.body
-        digests = () if body is None else (body.md5, body.sha256)
+        digests = () if body is None else (*(body.md5 or ()), *(body.sha256 or ()))
         found = [name for address in self.tx.addresses for name in self.lists.lookup_address(address)]
-        found += [name for digest in digests if digest for name in self.lists.lookup_hash(digest)]
+        found += [name for digest in digests for name in self.lists.lookup_hash(digest)]
         return tuple(dict.fromkeys(found))
 
     @View

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from icapd.policy.addresses import Ranges
     from icapd.policy.facts import Directory, Facts
     from icapd.policy.match import Key
-    from icapd.policy.model import Rule
+    from icapd.policy.rules import Rule
     from icapd.transaction import Transaction
 
 Numbers = tuple[int, ...]

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from icapd.policy.finding import Finding
     from icapd.policy.match import Matcher
-    from icapd.policy.model import Rule
     from icapd.policy.question import Question
+    from icapd.policy.rules import Rule
     from icapd.policy.study import Studied, Study
 
 

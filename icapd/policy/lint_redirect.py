@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from icapd.http import HeadError
 from icapd.policy.explain import connect_before
-from icapd.policy.model import Decision, Redirect
+from icapd.policy.rules import Decision, Redirect
 from icapd.policy.study import PASSING
 from icapd.transaction import Point
 

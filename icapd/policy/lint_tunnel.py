@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from icapd.policy.match import MethodIs
-from icapd.policy.model import Block, Bypass, Redirect, all_of
+from icapd.policy.rules import Block, Bypass, Redirect, all_of
 from icapd.policy.study import PASSING
 from icapd.transaction import Point
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icapd.policy.finding import Finding
-    from icapd.policy.model import TlsDecision
     from icapd.policy.question import Question
+    from icapd.policy.rules import TlsDecision
     from icapd.policy.study import Studied, Study
 
 _UNREAD = frozenset({"splice", "splice_if_sni_matches"})

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icapd.policy.finding import Finding
-    from icapd.policy.model import Rule, TrafficRule
     from icapd.policy.question import Question
+    from icapd.policy.rules import Rule, TrafficRule
     from icapd.policy.study import Studied, Study
 
 _OF_RESPONSE = frozenset(

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icapd.policy.finding import Finding
-    from icapd.policy.model import Workspace
     from icapd.policy.question import Question
+    from icapd.policy.rules import Workspace
     from icapd.policy.study import Study
 
 

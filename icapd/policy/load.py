@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,7 +16,16 @@ from icapd.policy.build import Builder
 from icapd.policy.compile import Catalog
 from icapd.policy.model import Policy
 from icapd.policy.regexes import RegexError
-from icapd.policy.texts import EntryText, PolicyText, RuleText, WorkspaceText
+from icapd.policy.texts import (
+    ConditionsText,
+    EntryText,
+    PolicyText,
+    ProtectionEntryText,
+    ProtectionText,
+    RuleText,
+    ScanText,
+    WorkspaceText,
+)
 from icapd.source import read_document, validate
 
 if TYPE_CHECKING:
@@ -26,7 +35,6 @@ if TYPE_CHECKING:
     from icapd.lists.spec import ListSpec
     from icapd.source import Document
 
-_LATER = ("protection", "default_protection")
 _DIGESTS = frozenset({"md5", "sha256"})
 
 _Text = TypeVar("_Text", bound=BaseModel)
@@ -39,14 +47,12 @@ def load_policy(path: Path, *, cache: Path | None = None) -> Policy:
     """
     document = read_document(path)
     text, errors = _read(document)
-    for key in _LATER:
-        if getattr(text, key) is not None:
-            errors.append(document.error((key,), f"{key!r} is not part of this version of icapd yet"))
     specs, faults = list_specs(document, text.lists, path.parent)
     errors += faults
     builder = Builder(document, text, _catalog(specs, text), errors)
     workspaces = builder.workspaces()
     bypass, access, tls = builder.traffic("bypass"), builder.traffic("access"), builder.tls()
+    protection = builder.protection()
     if errors:
         raise ConfigErrors(errors)
     lists = load_lists(specs, cache or default_cache())
@@ -57,6 +63,7 @@ def load_policy(path: Path, *, cache: Path | None = None) -> Policy:
             access=access,
             tls=tls,
             workspaces=workspaces,
+            protection=protection,
             lists=lists,
             digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
             files=(path, *lists.files),
@@ -92,19 +99,23 @@ def _read(document: Document) -> tuple[PolicyText, list[ConfigError]]:
             bypass=_sound_entries(value.get("bypass")),
             access=_sound_entries(value.get("access")),
             tls=_sound_entries(value.get("tls")),
-            protection=value.get("protection"),
-            default_protection=value.get("default_protection"),
+            protection=_sound_entries(value.get("protection"), ProtectionEntryText, ProtectionText),
+            default_protection=_one(ScanText, value.get("default_protection")) or ScanText(),
         )
         return text, list(errors.errors)
 
 
-def _sound_entries(values: object) -> tuple[EntryText | None, ...]:
-    found: list[EntryText | None] = []
+def _sound_entries(
+    values: object,
+    entry: type[EntryText | ProtectionEntryText] = EntryText,
+    member: type[ConditionsText] = RuleText,
+) -> tuple[Any, ...]:
+    found = []
     for value in values if isinstance(values, list) else ():
-        whole = _one(EntryText, {"workspace_rules": True} if value == "workspace_rules" else value)
+        whole = _one(entry, {"workspace_rules": True} if value == "workspace_rules" else value)
         if whole is None and isinstance(value, dict) and isinstance(value.get("rules"), list):
-            rules = tuple(_one(RuleText, rule) for rule in value["rules"])
-            whole = EntryText.model_construct(group=str(value.get("group") or "-"), rules=rules)
+            rules = tuple(_one(member, rule) for rule in value["rules"])
+            whole = entry.model_construct(group=str(value.get("group") or "-"), rules=rules)
         found.append(whole)
     return tuple(found)
 
@@ -118,6 +129,7 @@ def _sound_workspaces(values: object) -> Iterator[WorkspaceText]:
                 name=str(part.get("name")),
                 bypass=_sound_entries(part.get("bypass")),
                 access=_sound_entries(part.get("access")),
+                protection=_sound_entries(part.get("protection"), ProtectionEntryText, ProtectionText),
                 tls=_sound_entries(part.get("tls")),
             )
         yield whole

@@ -2,190 +2,43 @@
 
 Order: bypass, then access; in each the first rule that holds ends the stage. A
 rule whose truth is unknown at this point ends its stage too, with nothing established: the
-rules below may only be asked once it is known, and the next point knows more.
+rules below may only be asked once it is known, and the next point knows more. What they allow goes on
+to protection, which is asked when the message has been scanned.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from icapd.http import HeadError
+from icapd.policy.addresses import embedded_addresses
 from icapd.policy.facts import SELDOM_A_BODY, Facts, check_framing, names_of
 from icapd.policy.index import Index
-from icapd.policy.listed import ListIs
 from icapd.policy.paths import RegexIs
+from icapd.policy.protection import Protection, asks_body
 from icapd.policy.regexes import RegexSet
+from icapd.policy.rules import (
+    Allow,
+    Decision,
+    Refuse,
+    Rule,
+    Step,
+    TlsDecision,
+    TlsRule,
+    TrafficRule,
+    Workspace,
+    checks,
+)
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from icapd.lists import ListSet
-    from icapd.macros import Template
-    from icapd.policy.match import Matcher, Truth
     from icapd.transaction import Transaction
-
-
-@dataclass(frozen=True, slots=True)
-class Allow:
-    """Let it pass (and, later, be scanned)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bypass:
-    """Let it pass; access and protection are skipped."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Show the block page."""
-
-
-@dataclass(frozen=True, slots=True)
-class Redirect:
-    """Send the user to another URL."""
-
-    template: Template
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """Block it because its target is ill-formed: `reason` says how."""
-
-    reason: str
-
-
-Action = Allow | Bypass | Block | Redirect | Refuse
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """`when`: all must hold. `unless`: no entry may hold whole. `source` is "file:line".
-
-    `exempts` tells whether it lets something out, and so must match strictly. A rule in `shadow`
-    mode changes nothing. `group` and `workspace` name those it belongs to.
-    """
-
-    name: str
-    stage: str
-    source: str
-    when: tuple[Matcher, ...]
-    unless: tuple[tuple[Matcher, ...], ...]
-    exempts: bool
-    shadow: bool = field(default=False, kw_only=True)
-    group: str | None = field(default=None, kw_only=True)
-    workspace: str | None = field(default=None, kw_only=True)
-
-    def truth(self, facts: Facts) -> Truth:
-        """Return `when` AND NOT (any of `unless`), three-valued.
-
-        In an exempting rule `when` is strict and `unless` generous; else the other way round.
-        At the last point nothing stays unknown: no unknown criterion holds, and an unknown
-        exception holds only against an exemption.
-        """
-        strict = self.exempts
-        result = all_of(self.when, facts, strict=strict)
-        if result is False or (result is None and facts.is_last):
-            return False
-        for entry in self.unless:
-            exception = all_of(entry, facts, strict=not strict)
-            if exception is None and facts.is_last:
-                exception = strict
-            if exception:
-                return False
-            if exception is None:
-                result = None
-        return result
-
-    def category(self, facts: Facts) -> str | None:
-        """Return the lists that made it match, or None if it asks for none."""
-        for matcher in self.when:
-            if isinstance(matcher, ListIs):
-                return matcher.category(facts)
-        return None
-
-
-@dataclass(frozen=True, slots=True)
-class TrafficRule(Rule):
-    """A rule of the stages bypass and access."""
-
-    action: Action
-
-
-@dataclass(frozen=True, slots=True)
-class TlsRule(Rule):
-    """What Squid does with a tunnel: bump, splice, splice_if_sni_matches or terminate."""
-
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class Workspace(Rule):
-    """Rules of its own for those who fit `when`; they stand among the rules, marked by its name."""
-
-
-def all_of(matchers: Iterable[Matcher], facts: Facts, *, strict: bool) -> Truth:
-    """AND of three values: False if one is False, else None if one is None."""
-    result: Truth = True
-    for matcher in matchers:
-        one = matcher.truth(facts, strict=strict)
-        if one is False:
-            return False
-        if one is None:
-            result = None
-    return result
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One criterion looked at: `part` is "when" or "unless N"."""
-
-    part: str
-    criterion: str
-    wanted: tuple[str, ...]
-    found: str
-    truth: Truth
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One rule looked at, with what each of its criteria said."""
-
-    stage: str
-    rule: Rule
-    truth: Truth
-    checks: tuple[Check, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the policy says. `undecided` is the rule that could not be told at this point.
-
-    `shadow`: rules in shadow mode that would have decided, in order; they change nothing.
-    `workspace` is the one that was chosen by who asks.
-    """
-
-    action: Action
-    stage: str
-    rule: Rule | None = None
-    category: str | None = None
-    trace: tuple[Step, ...] = ()
-    undecided: Rule | None = None
-    shadow: tuple[TrafficRule, ...] = ()
-    workspace: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TlsDecision:
-    """What Squid is to do with a tunnel: "bump" unless a rule says otherwise."""
-
-    action: str
-    rule: Rule | None
-    trace: tuple[Step, ...] = ()
-    undecided: Rule | None = None
-    shadow: tuple[TlsRule, ...] = ()
+    from icapd.verdicts import Finding, ScanError
 
 
 _DEFAULT = Decision(Allow(), "default")
@@ -205,6 +58,7 @@ class Policy:
         access: tuple[TrafficRule, ...] = (),
         tls: tuple[TlsRule, ...] = (),
         workspaces: tuple[Workspace, ...] = (),
+        protection: Protection | None = None,
         lists: ListSet,
         digest: str = "",
         files: tuple[Path, ...] = (),
@@ -214,15 +68,19 @@ class Policy:
         self.access = access
         self.tls = tls
         self.workspaces = workspaces
+        self.protection = protection or Protection()
         self.lists = lists
+        self.threats = lists.threats
         self.digest = digest
         self.files = files
         self._rules = (*bypass, *access)
         self._ends = {"bypass": len(bypass), "access": len(self._rules)}  # where each stage's rules end
-        self._regexes = _regexes_of((*self._rules, *tls))
+        self._regexes = _regexes_of((*self._rules, *tls), self.protection.rules)
         self._index = Index(self._rules, lists)
         self._tls_index = Index(tls, lists)
         self._workspace_index = Index(workspaces, lists)
+        self._protection_index = Index(self.protection.rules, lists)
+        self._asks_body = any(_waits_for_body(rule) for rule in self._rules)
         self._needs_facts = bool(workspaces) or self._index.needs_facts
 
     def decide(self, tx: Transaction) -> Decision:
@@ -247,7 +105,122 @@ class Policy:
         `addresses` are those it leads to. Its decision is then to allow, by default. False where that
         is not certain so quickly.
         """
-        return not self._needs_facts and self._index.ignores(host, addresses)
+        return (
+            not self._needs_facts
+            and self._index.ignores(host, addresses)
+            and not (self.threats and self._may_threaten(host, addresses))
+        )
+
+    def _may_threaten(self, host: str, addresses: tuple[str, ...]) -> bool:
+        """Tell whether a list of threats holds something of the host, its subdomains' parents or URLs."""
+        lists = self.lists
+        found = {name for each in (host, *embedded_addresses(host)) for name in _hold(lists, each)}
+        found.update(name for address in addresses for name in lists.lookup_address(address))
+        return not found.isdisjoint(self.threats)
+
+    def protects(self, tx: Transaction) -> frozenset[Kind]:
+        """Return the kinds of findings that may block this message, asked by its head; empty: scan nothing.
+
+        Of a message that bypass or access end nothing is scanned; that is not asked here again.
+        """
+        if not self.protection.rules:
+            return self.protection.default
+        try:
+            facts = self._facts(tx, names_of(tx))
+        except HeadError:  # such a target is refused before anything is scanned
+            return frozenset()
+        return self.protection.kinds(facts, self._protection_index.candidates(tx, facts.names, facts))
+
+    def wants_body(self, tx: Transaction) -> bool:
+        """Tell whether a rule of bypass or access waits for what only the body of this message can tell.
+
+        Where one does, ask `decide` again with `tx.body`. Asked at heads, with `tx.body_follows`.
+        """
+        if not self._asks_body or tx.body is not None:
+            return False
+        try:
+            facts = self._facts(tx, names_of(tx))
+        except HeadError:
+            return False
+        if facts.has_content is False:
+            return False
+        return any(
+            _waits_for_body(rule, facts)
+            for rule in self._undecided(self._index.candidates(tx, facts.names, facts), facts)
+        )
+
+    def _undecided(self, numbers: Sequence[int], facts: Facts) -> Iterable[Rule]:
+        """Yield the rules that end their stage unknown, and those in shadow mode on the way that are."""
+        ended = ""
+        for number in numbers:
+            rule = self._rules[number]
+            if rule.stage == ended:
+                continue
+            truth = rule.truth(facts)
+            if truth is None:
+                yield rule
+            if truth is not False and not rule.shadow:
+                ended = rule.stage
+                if truth:
+                    return
+
+    def protect(
+        self,
+        tx: Transaction,
+        findings: tuple[Finding, ...],
+        errors: tuple[ScanError, ...] = (),
+        before: Decision = _DEFAULT,
+    ) -> Decision:
+        """Return what becomes of a message that was scanned: stage "protection" or "default_protection".
+
+        `before` is the decision of bypass and access, Allow; it stands where nothing was found and every
+        scanner could look.
+        """
+        if not findings and not errors:
+            return before
+        return self._protect(tx, findings, errors, before, None)
+
+    def explain_protection(
+        self,
+        tx: Transaction,
+        findings: tuple[Finding, ...],
+        errors: tuple[ScanError, ...] = (),
+        before: Decision = _DEFAULT,
+    ) -> Decision:
+        """Return the same with the trace of the rules of protection behind that of `before`.
+
+        Without findings or errors too: the rule is then the one that applies, and nothing is blocked.
+        """
+        return self._protect(tx, findings, errors, before, [])
+
+    def _protect(
+        self,
+        tx: Transaction,
+        findings: tuple[Finding, ...],
+        errors: tuple[ScanError, ...],
+        before: Decision,
+        trace: list[Step] | None,
+    ) -> Decision:
+        try:
+            facts = self._facts(tx, names_of(tx))
+        except HeadError as error:
+            return Decision(Refuse(str(error)), "target")
+        numbers: Sequence[int] = range(len(self.protection.rules))
+        if trace is None:
+            numbers = self._protection_index.candidates(tx, facts.names, facts)
+        return self.protection.decide(
+            facts, numbers, findings=findings, errors=errors, before=before, trace=trace
+        )
+
+    def drops_range(self, tx: Transaction) -> bool:
+        """Tell, at REQMOD, whether a slice of the response would be blocked: then all is to be asked for."""
+        kinds = self.protection.default
+        if self.protection.rules:
+            try:
+                kinds = self.protection.kinds_of_response(self._facts(tx, names_of(tx)))
+            except HeadError:
+                return False
+        return Kind.PARTIAL in kinds
 
     def explain(self, tx: Transaction) -> Decision:
         """Return the same decision with its trace: every rule looked at, in order."""
@@ -338,7 +311,21 @@ class Policy:
         return TlsDecision("bump", None, tuple(trace or ()), None, shadow) if trace or shadow else _BUMP
 
 
-def _regexes_of(rules: Iterable[Rule]) -> RegexSet:
+def _hold(lists: ListSet, host: str) -> tuple[str, ...]:
+    return (*lists.lookup(host), *lists.may_hold_url(host))
+
+
+def _waits_for_body(rule: Rule, facts: Facts | None = None) -> bool:
+    """Whether a criterion of the rule asks for the body, and is unknown in `facts`, where given."""
+    parts = [(rule.when, rule.exempts), *((entry, not rule.exempts) for entry in rule.unless)]
+    return any(
+        asks_body(one) and (facts is None or one.truth(facts, strict=strict) is None)
+        for matchers, strict in parts
+        for one in matchers
+    )
+
+
+def _regexes_of(rules: Iterable[Rule], both_ways: Iterable[Rule]) -> RegexSet:
     """Return all regexes of `rules` in one set, in the two ways they are matched."""
     loose: dict[str, None] = {}
     exact: dict[str, None] = {}
@@ -348,15 +335,9 @@ def _regexes_of(rules: Iterable[Rule]) -> RegexSet:
             for matcher in matchers:
                 if isinstance(matcher, RegexIs):
                     way.update(dict.fromkeys(matcher.wanted))
+    for rule in both_ways:
+        for matcher in (one for part in (rule.when, *rule.unless) for one in part):
+            if isinstance(matcher, RegexIs):
+                loose.update(dict.fromkeys(matcher.wanted))
+                exact.update(dict.fromkeys(matcher.wanted))
     return RegexSet(loose, exact)
-
-
-def checks(rule: Rule, facts: Facts) -> tuple[Check, ...]:
-    """Return what each criterion of `rule` says, all of them, for `explain`."""
-    parts = [("when", rule.when, rule.exempts)]
-    parts += [(f"unless {n}", entry, not rule.exempts) for n, entry in enumerate(rule.unless, 1)]
-    return tuple(
-        Check(part, each.criterion, each.wanted, each.found(facts), each.truth(facts, strict=strict))
-        for part, matchers, strict in parts
-        for each in matchers
-    )

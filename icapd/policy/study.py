@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from icapd.http import HeadError
 from icapd.policy.explain import connect_before
 from icapd.policy.finding import Finding, Level, place_of
-from icapd.policy.model import Allow, Bypass, Decision, Policy, Refuse, Rule, TlsDecision, TrafficRule
+from icapd.policy.rules import Allow, Bypass, Decision, Refuse, Rule, TlsDecision, TrafficRule
 from icapd.policy.witness import Witnesses
 from icapd.transaction import Point, Transaction
 
 if TYPE_CHECKING:
+    from icapd.policy.model import Policy
     from icapd.policy.question import Question
 
 Locate = Callable[[Transaction, Decision], str]

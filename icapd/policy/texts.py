@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from icapd.lists.spec import ListText  # noqa: TC001  (pydantic reads it)
+from icapd.verdicts import Kind
 
 _HOURS = ("days", "from", "to", "tz")
 
@@ -110,23 +111,71 @@ class CriteriaText(ClientText):
     schedule: ScheduleTexts | None = None
 
 
-class RuleText(Strict):
-    """One rule as it is written."""
+class ConditionsText(Strict):
+    """What every rule has."""
 
     name: str = Field(default="", max_length=200)
     when: CriteriaText = CriteriaText()
     unless: tuple[CriteriaText, ...] = ()
-    action: Any = None
     enabled: bool = True
     mode: Literal["enforce", "shadow"] = "enforce"
 
 
-class EntryText(RuleText):
-    """What stands in a stage: a rule, a group of rules, or the place of the workspaces' rules."""
+class RuleText(ConditionsText):
+    """One rule as it is written."""
+
+    action: Any = None
+
+
+_Scan = Literal["block", "skip"]
+
+
+class ScanText(Strict):
+    """What is done with each kind of finding."""
+
+    malware: _Scan | None = None
+    phishing: _Scan | None = None
+    malicious_url: _Scan | None = None
+    macro: _Scan | None = None
+    encrypted: _Scan | None = None
+    unscannable: _Scan | None = None
+    limit: _Scan | None = None
+    too_large: _Scan | None = None
+    partial: _Scan | None = None
+    type_mismatch: _Scan | None = None
+    active_content: _Scan | None = None
+    stream: _Scan | None = None
+
+    @property
+    def said(self) -> dict[Kind, _Scan]:
+        """The kinds that are named."""
+        return {Kind(name): value for name, value in self if value is not None}
+
+
+class ProtectionText(ConditionsText):
+    """One rule of protection as it is written."""
+
+    scan: ScanText = ScanText()
+    adapters: Texts | None = None
+
+
+class _Group(Strict):
+    """Beside a rule there may stand in a stage: a group of rules, or the place of the workspaces' rules."""
 
     group: str | None = Field(default=None, min_length=1, max_length=200)
-    rules: tuple[RuleText, ...] | None = None
     workspace_rules: bool = False
+
+
+class EntryText(RuleText, _Group):
+    """What stands in a stage: a rule, a group of rules, or the place of the workspaces' rules."""
+
+    rules: tuple[RuleText, ...] | None = None
+
+
+class ProtectionEntryText(ProtectionText, _Group):
+    """The same in protection."""
+
+    rules: tuple[ProtectionText, ...] | None = None
 
 
 def _entry(value: object) -> object:
@@ -135,6 +184,7 @@ def _entry(value: object) -> object:
 
 
 Entry = Annotated[EntryText, BeforeValidator(_entry)]
+ProtectionEntry = Annotated[ProtectionEntryText, BeforeValidator(_entry)]
 
 
 class WorkspaceText(Strict):
@@ -145,6 +195,7 @@ class WorkspaceText(Strict):
     enabled: bool = True
     bypass: tuple[Entry, ...] = ()
     access: tuple[Entry, ...] = ()
+    protection: tuple[ProtectionEntry, ...] = ()
     tls: tuple[Entry, ...] = ()
 
 
@@ -155,6 +206,6 @@ class PolicyText(Strict):
     workspaces: tuple[WorkspaceText, ...] = ()
     bypass: tuple[Entry, ...] = ()
     access: tuple[Entry, ...] = ()
+    protection: tuple[ProtectionEntry, ...] = ()
     tls: tuple[Entry, ...] = ()
-    protection: Any = None
-    default_protection: Any = None
+    default_protection: ScanText = ScanText()

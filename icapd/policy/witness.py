@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from icapd.policy.facts import Facts
     from icapd.policy.match import Matcher, Truth
-    from icapd.policy.model import Policy, Rule
+    from icapd.policy.model import Policy
+    from icapd.policy.rules import Rule
 
 HOST = "some.example"  # for rules that name no host; reserved, RFC 2606 §3
 MONDAY = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)  # a working hour of a working day
@@ -124,7 +125,7 @@ def _mime(draft: Draft, text: str) -> None:
 
 
 def _file_type(draft: Draft, text: str) -> None:
-    starts = {"exe": b"MZ", "zip": b"PK\x03\x04", "pdf": b"%PDF-1.7", "elf": b"\x7fELF"}
+    starts = {"exe": b"MZ\x90\0", "zip": b"PK\x03\x04", "pdf": b"%PDF-1.7", "elf": b"\x7fELF"}
     draft.start = starts[text.lower()]
     draft.answered = draft.answered or []
 

@@ -13,10 +13,11 @@ from icapd.policy.regexes import RegexSet
 from icapd.transaction import BodyFacts, Client, Point, Transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from icapd.policy.match import Truth
+    from icapd.verdicts import Kind
 
 
 def transaction(
@@ -57,6 +58,7 @@ class Lists:
 
     digest = ""
     files = ()
+    threats: Mapping[str, Kind] = {}
 
     def __init__(
         self, hosts: dict[str, str] | None = None, urls: dict[str, str] | None = None, **others: str

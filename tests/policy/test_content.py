@@ -156,10 +156,10 @@ def test_content_length(value: str, tx: Transaction, expected: Both) -> None:
 @pytest.mark.parametrize(
     ("criterion", "value", "tx", "expected"),
     [
-        ("md5", MD5, answered(body=BodyFacts(md5=MD5)), YES),
-        ("md5", MD5, answered(body=BodyFacts(md5="1" * 32)), NO),
-        ("md5", MD5, answered(body=BodyFacts(sha256=SHA)), UNKNOWN),
-        ("sha256", SHA.upper(), answered(body=BodyFacts(sha256=SHA)), YES),
+        ("md5", MD5, answered(body=BodyFacts(md5=(MD5,))), YES),
+        ("md5", MD5, answered(body=BodyFacts(md5=("1" * 32,))), NO),
+        ("md5", MD5, answered(body=BodyFacts(sha256=(SHA,))), UNKNOWN),
+        ("sha256", SHA.upper(), answered(body=BodyFacts(sha256=(SHA,))), YES),
         ("sha256", SHA, answered(), UNKNOWN),
         ("sha256", SHA, answered(status=204), NO),
         ("sha256", SHA, transaction(), UNKNOWN),
@@ -259,7 +259,7 @@ access:
     action: block
 """,
     )
-    body = BodyFacts(1024, ("exe",), MD5, SHA)
+    body = BodyFacts(1024, ("exe",), (MD5,), (SHA,))
     tx = answered("Content-Type: c/d", "Content-Length: 1024", target="http://a.test/y", body=body)
     assert {check.criterion: check.found for check in rules.explain(tx).trace[0].checks} == {
         "mime": "c/d, content: exe",

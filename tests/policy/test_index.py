@@ -15,7 +15,7 @@ from icapd.policy import index as indexing
 from icapd.policy.addresses import Ranges, read_addresses
 from icapd.policy.compile import Catalog, compile_criterion
 from icapd.policy.index import AddressMap
-from icapd.policy.model import Workspace
+from icapd.policy.rules import Workspace
 from icapd.transaction import BodyFacts, Client, Point, Transaction
 from tests.policy.asking import Lists, policy, transaction
 

@@ -56,8 +56,8 @@ def test_addresses_and_digests_only_ever_block() -> None:
     tx = transaction()
     tx.addresses = ("192.0.2.1",)
     assert both("list", "x", tx, lists=LISTS) == LAX
-    assert both("list", "y", answered(body=BodyFacts(md5="0" * 32)), lists=LISTS) == LAX
-    assert both("list", "y", answered(body=BodyFacts(md5="1" * 32)), lists=LISTS) == NO
+    assert both("list", "y", answered(body=BodyFacts(md5=("0" * 32,))), lists=LISTS) == LAX
+    assert both("list", "y", answered(body=BodyFacts(md5=("1" * 32,))), lists=LISTS) == NO
 
 
 POLICY = """
@@ -100,5 +100,5 @@ def test_lists_of_every_kind_in_a_policy(tmp_path: Path) -> None:
     assert outcome(rules, leads) == "block: category"
     files = "http://files.test/"
     assert rules.decide(answered(target=files, body_follows=True)).undecided is rules.access[0]
-    assert outcome(rules, answered(target=files, body=BodyFacts(md5="0" * 32))) == "block: digest"
-    assert outcome(rules, answered(target=files, body=BodyFacts(md5="1" * 32))) == "allow"
+    assert outcome(rules, answered(target=files, body=BodyFacts(md5=("0" * 32,)))) == "block: digest"
+    assert outcome(rules, answered(target=files, body=BodyFacts(md5=("1" * 32,)))) == "allow"

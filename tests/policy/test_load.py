@@ -54,7 +54,7 @@ protection:
   - {name: nine}
 """
     assert [line.split(":", 2)[1] for line in faults(tmp_path, text)] == [
-        *("2", "3", "5", "6", "9", "12", "15", "15", "16", "17", "17", "18", "20", "21", "22"),
+        *("2", "3", "5", "6", "9", "12", "15", "15", "16", "17", "17", "18", "20", "21", "23"),
     ]
     told = "\n".join(faults(tmp_path, text))
     for part in (
@@ -67,7 +67,7 @@ protection:
         "policy.yaml:15: list: unknown list 'adlt'; did you mean 'adult'?",
         "policy.yaml:16: unknown macro {urls}",
         "policy.yaml:17: rule 'five' is already at",
-        "policy.yaml:22: 'protection' is not part of this version of icapd yet",
+        "policy.yaml:23: a rule of protection says what it does",
     ):
         assert part in told
 
@@ -93,7 +93,7 @@ protection:
         ("access:\n- {name: a, when: {host: ['']}, action: block}", "policy.yaml:2: access.0.when.host.0"),
         ("access:\n- {name: a, when: text, action: block}", "policy.yaml:2: access.0.when must be a mapping"),
         ("access: {name: a}", "policy.yaml:1: access must be a list"),
-        ("default_protection: {malware: block}", "policy.yaml:1: 'default_protection' is not part of this"),
+        ("default_protection: {malware: allow}", "policy.yaml:1: default_protection.malware"),
         ('lists: {"a\\nb": {domains: [policy.yaml]}}', "policy.yaml:1: a list's name has no control"),
         ('lists: {a: {domains: ["x\\0y"]}}', "policy.yaml:1: list 'a':"),
         ("lists: {a: {domains: [.]}}", "policy.yaml:1: list 'a':"),
