@@ -3,7 +3,7 @@
 Paths: `/bytes/N` and `/chunked/N` send `pattern(N)`; `/trailers` ends a chunked body with a trailer;
 `/echo` sends the request body back; `/etag` honours If-None-Match; `/status/NNN` answers NNN;
 `/early` closes the connection after half of its body; `/pauses/S` waits S seconds in its body, as an
-event stream does; anything else is a small page.
+event stream does; `/html?HTML` is a page of that (percent-encoded) HTML; anything else is a small page.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import traceback
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import unquote
 
 from icapd.demo.contacts import Accepted, Contacts, HelloReceived, RequestReceived
 
@@ -98,7 +99,7 @@ class _Exchange(BaseHTTPRequestHandler):
     server_version = "icapd-demo-origin"
     sys_version = ""
 
-    def _answer(self) -> None:
+    def _answer(self) -> None:  # noqa: C901  (a table of paths)
         body, trailers = self._read_body()
         origin = cast("Origin", self.server)
         headers = tuple(self.headers.items())
@@ -119,6 +120,9 @@ class _Exchange(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, b"tagged\n", ("ETag", ETAG))
             case "status":
                 self._send(HTTPStatus(int(rest)), f"status {rest}\n".encode())
+            case "html":
+                html = unquote(self.path.partition("?")[2]).encode()
+                self._send(HTTPStatus.OK, html, ("Content-Type", "text/html; charset=utf-8"))
             case "early":
                 self._send_half(pattern(200_000))
             case "pauses":

@@ -33,7 +33,7 @@ access:
     unless: [{method: [CONNECT]}]
     action: {redirect: "https://help.lab.test:$https/?from={url}"}
   - name: blocked site
-    when: {host: [blocked.lab.test, connect-bypass.lab.test, updates.lab.test]}
+    when: {host: [blocked.lab.test, blocked.lab.dev, connect-bypass.lab.test, updates.lab.test]}
     action: block
   - name: moved site
     when: {host: [moved.lab.test]}
@@ -91,7 +91,7 @@ done
 """
 PLAN = Plan(
     policy=POLICY,
-    names=tuple(f"{name}.lab.test" for name in NAMES),
+    names=(*(f"{name}.lab.test" for name in NAMES), "blocked.lab.dev"),  # all of .dev is HSTS in browsers
     uncertified=("uncertified.lab.test",),
     proxy_ports=(ProxyPort("bump", bump=True), ProxyPort("plain", bump=False), ProxyPort("users", bump=True)),
     squid_lines=SQUID_LINES,
