@@ -85,14 +85,16 @@ _TYPES = {
 }
 # no-store: a cached page would outlive the rule; RESPMOD must not extend freshness (RFC 3507 §5).
 _NEVER = b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\n"
+# sandbox: served under the site's own name, yet its scripts cannot read it in a frame or window of theirs.
 _POLICY = (
     b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-    b"form-action 'none'%b\r\n"
+    b"form-action 'none'; sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation "
+    b"allow-top-navigation-to-custom-protocols\r\n"
 )
 _PAGE_HEAD = (
     b"HTTP/1.1 403 Forbidden\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: %d\r\n"
     + _NEVER
-    + _POLICY.replace(b"%b", b"; frame-ancestors 'none'")
+    + _POLICY
     + b"%b\r\n"
 )
 _PART_HEAD = (
@@ -241,7 +243,7 @@ def blocked_reply(
         body = _part(kind, decision_id)
         extra = b"" if request is None or kind is Kind.FRAME else _cors(request.headers)
         if kind is Kind.FRAME:
-            extra = _POLICY % b""
+            extra = _POLICY
         head = _PART_HEAD % (_TYPES[kind], len(body), extra, end)
     is_head = request is not None and request.method == "HEAD"
     return head, None if is_head or not body else body

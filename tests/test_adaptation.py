@@ -102,7 +102,8 @@ def test_a_blocked_request_gets_the_page(policy: Policy, point: Point) -> None:
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'",
+        "form-action 'none'; sandbox allow-popups allow-popups-to-escape-sandbox allow-top-navigation "
+        "allow-top-navigation-to-custom-protocols",
     }
     for text in (b"bad &lt;b&gt;", b"anna", b"http://bad.example/", ID.encode()):
         assert text in found.body

@@ -146,7 +146,7 @@ def test_parts_never_name_the_user_and_are_what_they_say(destination: str) -> No
     if destination == "empty":
         assert json.loads(body or b"") == {"blocked": True, "reference": ID}
     if destination == "iframe":
-        assert "frame-ancestors" not in found["Content-Security-Policy"]
+        assert "sandbox" in found["Content-Security-Policy"]
         assert body is not None
         assert b'<html lang="en">' in body
 

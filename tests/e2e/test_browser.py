@@ -143,6 +143,7 @@ def test_a_page_with_blocked_parts_keeps_its_layout(
     assert reached(lab, contacts) == []
     assert browser.evaluate("[img.complete, img.naturalWidth, img.width]") == [True, 1, 1]
     assert browser.evaluate("[fell, ran]") == [["script"], []]
+    assert browser.evaluate("frame.contentDocument") is None  # shown, but out of reach of the site's scripts
     assert browser.evaluate("getComputedStyle(document.body).fontSize") == "16px"
     browser.screenshot(pictures / f"parts-{scheme}-{site}.png")
     kinds = {
