@@ -23,6 +23,7 @@ from icapd.http import TargetError
 from icapd.macros import MacroError, Template
 from icapd.policy import Refuse
 from icapd.transaction import Point
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,20 @@ _UNQUOTED = re.compile(r"""=\s*[^\s"'>]*\{[a-z_]+\}""")
 _URL_ATTRIBUTES = frozenset({"action", "data", "formaction", "href", "src", "srcset", "xlink:href"})
 # What RFC 3986 lets stand in a URL, and % since an admin writes URLs already encoded.
 _URL_SAFE = "%:/?#[]@!$&'()*+,;=~"
+SCAN_RESULTS = {
+    Kind.MALWARE: "Malware",
+    Kind.PHISHING: "Phishing",
+    Kind.MALICIOUS_URL: "Malicious link",
+    Kind.MACRO: "Document with macros",
+    Kind.ENCRYPTED: "Encrypted object",
+    Kind.UNSCANNABLE: "Could not be scanned",
+    Kind.LIMIT: "Too complex to be scanned",
+    Kind.TOO_LARGE: "Too large to be scanned",
+    Kind.PARTIAL: "Part of an object, which cannot be scanned",
+    Kind.TYPE_MISMATCH: "Not of the type it claims to be",
+    Kind.ACTIVE_CONTENT: "Document with active content",
+    Kind.STREAM: "Endless stream, which cannot be scanned",
+}
 _SERVER_NAME = os.uname().nodename
 
 
@@ -138,15 +153,22 @@ def page_values(*, tx: Transaction, decision: Decision, decision_id: str, url: s
         "method": request.method if request else "",
         "mime_type": (response.headers.text(b"content-type") or "") if response else "",
         "rule": decision.rule.name if decision.rule else "",
-        "scan_result": decision.action.reason if isinstance(decision.action, Refuse) else "",
+        "scan_result": _scan_result(decision),
         "server_name": _SERVER_NAME,
-        "threat": "",
+        "threat": decision.threat,
         "type": "Response" if tx.point is Point.RESPMOD else "Request",
         "url": url,
         "user": tx.client.user or "",
         "user_agent": (request.headers.text(b"user-agent") or "") if request else "",
-        "workspace": "",
+        "workspace": decision.workspace or "",
     }
+
+
+def _scan_result(decision: Decision) -> str:
+    """Say what the worst finding is, or why a target was refused."""
+    if isinstance(decision.action, Refuse):
+        return decision.action.reason
+    return "" if decision.worst is None else SCAN_RESULTS[decision.worst.kind]
 
 
 @lru_cache(2)  # made once a second, not once a page

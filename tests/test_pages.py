@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from icapd.errors import ConfigErrors
 from icapd.http import RequestHead, ResponseHead
 from icapd.macros import MACROS, Template
-from icapd.pages import MAX_LOCATION, MAX_PAGE, Pages, page_values
+from icapd.pages import MAX_LOCATION, MAX_PAGE, SCAN_RESULTS, Pages, page_values
 from icapd.policy import Block, Decision, Refuse
 from icapd.transaction import Client, Point, Transaction
+from icapd.verdicts import Finding, Kind
 
 PAGES = Pages.load(None)
 PLAIN = dict.fromkeys(MACROS, "") | {
@@ -264,3 +265,26 @@ def test_a_refused_target_says_why_and_names_the_host_it_knows() -> None:
     decision = Decision(action=Refuse("no host"), stage="target", rule=None, category=None, trace=())
     values = page_values(tx=tx, decision=decision, decision_id="7f", url="http://")
     assert (values["scan_result"], values["host"], values["rule"]) == ("no host", "a.example", "")
+
+
+def test_what_scanning_found_is_named_and_said_in_words() -> None:
+    tx = Transaction(Point.RESPMOD, Client(), RequestHead(b"GET http://a.example/ HTTP/1.1\r\n\r\n"))
+    hostile = "EICAR\r\n<script>\u202e"
+    worst, other = Finding(Kind.MALWARE, hostile, "clamd"), Finding(Kind.ENCRYPTED, "zip", "content")
+    decision = Decision(
+        Block(), "protection", findings=(worst, other), violations=(worst, other), workspace="lab"
+    )
+    values = page_values(tx=tx, decision=decision, decision_id="7f", url="http://a.example/")
+    assert (values["threat"], values["scan_result"], values["workspace"]) == (hostile, "Malware", "lab")
+    page = Pages.load(None).block(values)
+    assert b"EICAR[U+000D][U+000A]&lt;script&gt;[U+202E]" in page
+    assert b"\r" not in page
+    assert b"\n" not in page
+    failed = Decision(Block(), "protection", violations=(Finding(Kind.UNSCANNABLE, "", "clamd"),))
+    values = page_values(tx=tx, decision=failed, decision_id="7f", url="http://a.example/")
+    assert (values["threat"], values["scan_result"]) == ("", "Could not be scanned")
+    assert b"Threat" not in Pages.load(None).block(values)
+
+
+def test_every_kind_of_finding_has_words_for_people() -> None:
+    assert set(SCAN_RESULTS) == set(Kind)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from icapd.policy import Action, Decision, ProtectionRule, Rule, TlsDecision, TlsRule, TrafficRule
     from icapd.transaction import Transaction
+    from icapd.verdicts import Finding
 
 _quote = encode_basestring_ascii
 _NEWLINE = 0x0A
@@ -26,6 +27,8 @@ _PIPE_PIECE = 4096  # PIPE_BUF: what a pipe that polls writable takes without wa
 _MAX_HELD = 1024 * 1024  # of lines a pipe has no room for: some 4000
 _FLUSH_BYTES = 64 * 1024  # one write of this size costs 20 µs; smaller ones add up
 _MAX_METHOD = 64
+_MAX_FINDINGS = 20  # the worst; of the rest the number
+_MAX_NAME = 200  # characters of what content names
 _MAX_URL = 4096  # longer ones are cut: a line must not cost what the longest URL costs
 
 
@@ -55,11 +58,15 @@ def decision_line(
     url: str,
     status: int,
     tls: TlsDecision | None = None,
+    scan: str = "",
+    late: bool = False,
 ) -> str:
     """Return one line with its newline. `status` is the ICAP status of the answer.
 
     `decision` None: there is none, since deciding failed; the line says so, as the action `error`.
-    `tls` is given for a CONNECT that was let through, and only then is in the line.
+    `tls` is given for a CONNECT that was let through, and only then is in the line; so are what was found,
+    who could not look, `scan` (what became of the body: "scanned", "cached", "skipped" or "error") and
+    `late`: part of the message had been passed on when it was blocked.
     """
     request = tx.request
     return record_line(
@@ -71,7 +78,7 @@ def decision_line(
         tx.client.address,
         tx.client.user,
         _ERROR if decision is None else _verdict(decision),
-        "" if tls is None else _tunnel(tls),
+        ("" if tls is None else _tunnel(tls)) + _scanned(decision, scan, late=late),
         status,
     )
 
@@ -123,6 +130,32 @@ def _by(rule: Rule) -> str:
 def _shadow(rules: Iterable[TrafficRule | ProtectionRule | TlsRule]) -> str:
     """What rules in shadow mode would have done: nothing else tells that they matched."""
     return ",".join(f'{{{_by(rule)},"action":"{_word(rule.action)}"}}' for rule in rules)
+
+
+def _scanned(decision: Decision | None, scan: str, *, late: bool) -> str:
+    """What scanning said: nothing where there was none."""
+    out = f'"scan":{_quote(scan)},' if scan else ""
+    if late:
+        out += '"late":true,'
+    if decision is not None and (decision.findings or decision.violations):
+        found = ",".join(map(_finding, decision.findings[:_MAX_FINDINGS]))
+        more = f'"findings_more":{len(decision.findings) - _MAX_FINDINGS},'
+        out += f'"threat":{_quote(decision.threat[:_MAX_NAME])},"findings":[{found}],'
+        out += more if len(decision.findings) > _MAX_FINDINGS else ""
+    if decision is not None and decision.errors:
+        errors = ",".join(
+            f'{{"by":{_quote(one.by[:_MAX_NAME])},"text":{_quote(one.text[:_MAX_NAME])}}}'
+            for one in decision.errors[:_MAX_FINDINGS]
+        )
+        out += f'"unscanned":[{",".join(map(_quote, decision.unscanned))}],"errors":[{errors}],'
+    return out
+
+
+def _finding(one: Finding) -> str:
+    return (
+        f'{{"kind":"{one.kind}","threat":{_quote(one.threat[:_MAX_NAME])},'
+        f'"by":{_quote(one.by[:_MAX_NAME])},"where":{_quote(one.where[:_MAX_NAME])}}}'
+    )
 
 
 def _word(action: Action | str) -> str:

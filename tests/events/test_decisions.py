@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from icapd.events import DecisionLog, decision_line
 from icapd.http import RequestHead
-from icapd.policy import Allow, Decision, load_policy
+from icapd.policy import Allow, Block, Decision, load_policy
 from icapd.transaction import Client, Point, Transaction
+from icapd.verdicts import Finding, Kind, ScanError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -95,6 +96,45 @@ def test_long_values_are_cut() -> None:
     text = line(tx, url="x" * 60_000)
     assert len(text) < 5_000
     assert json.loads(text)["method"] == "G" * 64
+
+
+def test_what_scanning_found_is_in_the_line() -> None:
+    hostile = "EICAR\r\n\x1b[2J\u202e" + "x" * 500
+    found = Finding(Kind.MALWARE, hostile, "clamd", "a.zip/b")
+    decision = Decision(Block(), "default_protection", findings=(found,), violations=(found,))
+    text = decision_line(
+        transaction(),
+        decision,
+        decision_id="7f",
+        url="http://a.example/",
+        status=200,
+        scan="cached",
+        late=True,
+    )
+    record = json.loads(text)
+    assert text[:-1].isprintable()
+    assert list(record) == [*KEYS[:-1], "scan", "late", "threat", "findings", "status"]
+    assert (record["scan"], record["late"], record["threat"]) == ("cached", True, hostile[:200])
+    assert record["findings"] == [
+        {"kind": "malware", "threat": hostile[:200], "by": "clamd", "where": "a.zip/b"}
+    ]
+
+
+def test_who_could_not_look_is_in_the_line() -> None:
+    errors = (ScanError("clamd", "gone", "open"),)
+    passed = json.loads(line(transaction(), Decision(Allow(), "default_protection", errors=errors)))
+    assert (passed["unscanned"], passed["errors"]) == (["clamd"], [{"by": "clamd", "text": "gone"}])
+    unseen = (Finding(Kind.UNSCANNABLE, "", "clamd"),)
+    closed = Decision(Block(), "default_protection", violations=unseen, errors=errors)
+    record = json.loads(line(transaction(), closed))
+    assert (record["unscanned"], record["findings"], record["threat"]) == ([], [], "")
+
+
+def test_of_many_findings_the_worst_are_told_and_the_rest_counted() -> None:
+    found = tuple(Finding(Kind.MACRO, "m", "content", str(n)) for n in range(1000))
+    record = json.loads(line(transaction(), Decision(Allow(), "default_protection", findings=found)))
+    assert len(record["findings"]) == 20
+    assert record["findings_more"] == 980
 
 
 # -- the log -----------------------------------------------------------------------------------------

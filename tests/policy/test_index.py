@@ -160,8 +160,8 @@ FIELDS = [
 BODIES = [
     None,
     BodyFacts(),
-    BodyFacts(11, ("exe",), "ab" * 16, "a" * 64),
-    BodyFacts(0, (), "00" * 16, "b" * 64),
+    BodyFacts(11, ("exe",), ("ab" * 16,), ("a" * 64, "c" * 64)),
+    BodyFacts(0, (), ("00" * 16,), ("b" * 64,)),
 ]
 
 
