@@ -34,3 +34,9 @@ class ConfigErrors(IcapdError):  # noqa: N818  (many of them)
     def __init__(self, errors: Iterable[ConfigError]) -> None:
         self.errors = tuple(sorted(errors, key=lambda error: (error.file, error.line)))
         super().__init__("\n".join(map(str, self.errors)))
+
+
+class AdapterError(IcapdError):
+    """Why an adapter cannot be made or can never work; one line, without the adapter's name."""
+
+    exit_status = 2
