@@ -19,9 +19,10 @@ class LimitReached(Exception):  # noqa: N818  (no error: a finding, and what cam
 class Bounds:
     """The bounds on unpacking one message: bytes, pieces and seconds.
 
-    `unpacked` bytes may come out in all; `ratio` times the message may, once `spared` bytes came out.
-    `members` count every part of every archive, `depth` is of containers and codings below the body,
-    `codings` the layers of one Content-Encoding. `seconds` are of wall time.
+    `unpacked` bytes may come out in all. Each stream may give `ratio` times what it is made of, and so may
+    the whole message; what goes beyond, of all streams together, may be `spared` bytes. `members` count every
+    part of every container, `depth` is of containers below the body, `codings` the layers of one
+    Content-Encoding. `seconds` are of wall time.
     """
 
     unpacked: int = 400 * MIB
@@ -44,6 +45,7 @@ class Budget:
     size: int
     started: float = field(default_factory=time.monotonic)
     unpacked: int = 0
+    excess: int = 0
     members: int = 0
 
     def output(self, size: int) -> None:
@@ -52,7 +54,7 @@ class Budget:
         self.clock()
         if self.unpacked > self.bounds.unpacked:
             raise LimitReached("unpacked size")
-        if self.unpacked > max(self.bounds.spared, self.bounds.ratio * self.size):
+        if self.excess > self.bounds.spared or self.unpacked > self.bounds.spared + self._fair:
             raise LimitReached("ratio")
 
     def member(self) -> None:
@@ -75,5 +77,25 @@ class Budget:
     @property
     def room(self) -> int:
         """Bytes that may still come out: what to bound one step by."""
-        most = min(self.bounds.unpacked, max(self.bounds.spared, self.bounds.ratio * self.size))
-        return max(0, most - self.unpacked)
+        return max(0, min(self.bounds.unpacked, self.bounds.spared + self._fair) - self.unpacked)
+
+    @property
+    def _fair(self) -> int:
+        return self.bounds.ratio * self.size
+
+
+@dataclass(slots=True)
+class Stream:
+    """One thing that is unpacked from `source` bytes: counts what comes out, here and in the budget."""
+
+    budget: Budget
+    source: int
+    out: int = 0
+
+    def output(self, size: int) -> None:
+        """Count `size` more bytes. Raises LimitReached."""
+        fair = self.budget.bounds.ratio * self.source
+        before = max(0, self.out - fair)
+        self.out += size
+        self.budget.excess += max(0, self.out - fair) - before
+        self.budget.output(size)

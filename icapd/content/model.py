@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,13 @@ class Report:
     """All that inspecting one body gave. `items[0]` is the body, its codings undone, where they could be.
 
     `findings` are those of inspection itself (encrypted, macro, limit, unscannable, partial, ...).
+    Who asked for it closes it once, when nobody reads the items any more.
     """
 
     items: tuple[Item, ...]
     findings: tuple[Finding, ...] = ()
+
+    def close(self) -> None:
+        """Close the descriptors of the items, each once."""
+        for fd in {item.fd for item in self.items}:
+            os.close(fd)

@@ -1,0 +1,121 @@
+"""The child process: takes bodies one after the other, inspects each, answers. It may die; all else lives.
+
+Bounds: memory (RLIMIT_AS), time of the processor for each body (RLIMIT_CPU), file sizes, open files, no core,
+no new processes' privileges. It ends with its parent, by the socket's end and by the kernel (PR_SET_PDEATHSIG).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import resource
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from icapd.content import wire
+from icapd.content.budget import Bounds
+from icapd.content.store import Store, piece_of
+from icapd.content.walk import BY, Walk
+from icapd.verdicts import Finding, Kind
+
+if TYPE_CHECKING:
+    from icapd.content.model import Report
+    from icapd.content.store import Piece
+
+_PR_SET_PDEATHSIG = 1
+_PR_SET_NO_NEW_PRIVS = 38
+_CPU_SLACK = 2  # s past the bound on time: the walk should have ended by itself
+LINK = 3  # the descriptor of the socket
+
+
+def main() -> int:
+    """Serve on descriptor 3 until the parent is gone. The first frame tells the bounds."""
+    link = socket.socket(fileno=LINK)
+    link.setblocking(True)
+    frames = wire.Frames()
+    settings, _ = _next(link, frames)
+    if settings is None:
+        return 0
+    _confine(settings)
+    bounds = Bounds(**settings["bounds"])
+    link.sendall(wire.frame({"ready": os.getpid()}))
+    while True:
+        gc.collect()
+        value, fds = _next(link, frames)
+        if value is None:
+            return 0
+        try:
+            _serve(link, value, fds, bounds, settings["directory"])
+        finally:
+            for fd in fds:
+                os.close(fd)
+
+
+def _next(link: socket.socket, frames: wire.Frames) -> tuple[Any | None, list[int]]:
+    """Wait for a frame; None at the end."""
+    fds: list[int] = []
+    while (value := frames.take()) is None:
+        data, came, _, _ = socket.recv_fds(link, 1 << 16, 4)
+        fds += came
+        if not data:
+            return None, fds
+        frames.feed(data)
+    return value, fds
+
+
+def _serve(
+    link: socket.socket, value: dict[str, Any], fds: list[int], bounds: Bounds, directory: str | None
+) -> None:
+    shape, size, sha256 = wire.read_order(value)
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = int(used.ru_utime + used.ru_stime + bounds.seconds) + _CPU_SLACK
+    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+    with contextlib.suppress(ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, hard))
+    store = Store(directory)
+    try:
+        body = piece_of(fds[0], size)
+        report = _inspected(Walk(bounds, store), shape, body)
+        if body.sha256 != sha256:
+            raise RuntimeError("another body came than was ordered")
+        answer, handed = wire.answer(report, fds[0])
+        link.sendall(answer)
+        wire.send_descriptors(link, handed)
+    finally:
+        store.close()
+
+
+def _inspected(walk: Walk, shape: Any, body: Piece) -> Report:  # noqa: ANN401
+    try:
+        return walk.run(shape, body)
+    except MemoryError:
+        reason = Finding(Kind.LIMIT, "memory", BY)
+    except OSError as error:
+        reason = Finding(Kind.UNSCANNABLE, f"no room to unpack ({error.strerror})", BY)
+    return walk.report(reason)
+
+
+def _confine(settings: dict[str, Any]) -> None:
+    """Bound what this process can take, for good."""
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL(None, use_errno=True)
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if os.getppid() != settings["parent"]:  # it went before we asked to be told
+        sys.exit(0)
+    unpacked = int(settings["bounds"]["unpacked"])
+    for limit, value in (
+        (resource.RLIMIT_AS, int(settings["memory"])),
+        (resource.RLIMIT_FSIZE, unpacked + (1 << 20)),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, int(settings["bounds"]["members"]) + 256),
+    ):
+        hard = resource.getrlimit(limit)[1]
+        bound = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(limit, (bound, bound))
+    with contextlib.suppress(OSError):
+        os.nice(5)  # the server beside it goes first

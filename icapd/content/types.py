@@ -1,0 +1,52 @@
+"""Types of content beyond its first bytes, and what may hide behind them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from icapd.policy.filetypes import FAR, sniff
+
+if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Iterator
+
+    Buffer = mmap.mmap | bytes
+
+_BLOCK = 512  # bytes of a tar header
+_SUM = slice(148, 156)
+_HIDDEN = (  # signatures long enough to be no accident; zip has a way of its own
+    ("rar", b"Rar!\x1a\x07"),
+    ("7z", b"7z\xbc\xaf\x27\x1c\x00"),
+    ("cab", b"MSCF\0\0\0\0"),
+)
+_MAX_HIDDEN = 4  # of each kind in one item
+_NUMBER = re.compile(rb"[ 0]*[0-7]+[\0 ]")
+
+
+def types_of(data: Buffer) -> tuple[str, ...]:
+    """Return the names of the types that content shows, of icapd.policy.filetypes."""
+    head = bytes(data[:FAR])
+    found = sniff(head)
+    if "tar" not in found and _is_old_tar(head[:_BLOCK]):
+        found = (*found, "tar")
+    return found
+
+
+def _is_old_tar(head: bytes) -> bool:
+    """Tell whether this is a tar header without a signature: by its check sum, as every reader does."""
+    if len(head) < _BLOCK or not head[0] or _NUMBER.match(head[_SUM]) is None:
+        return False
+    said = int(head[_SUM].strip(b"\0 ").split(b"\0")[0].split(b" ")[0] or b"0", 8)
+    return said == sum(head) - sum(head[_SUM]) + 8 * 0x20
+
+
+def hidden(data: Buffer) -> Iterator[tuple[str, int]]:
+    """Yield the type and offset of archives that begin inside: self-extractors, polyglots."""
+    for name, signature in _HIDDEN:
+        at = data.find(signature, 1)
+        for _ in range(_MAX_HIDDEN):
+            if at < 0:
+                break
+            yield name, at
+            at = data.find(signature, at + 1)
