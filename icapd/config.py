@@ -17,6 +17,7 @@ from icapd.errors import ConfigError, ConfigErrors
 from icapd.facts import UserHeaders, user_headers
 from icapd.options import (
     Acl,
+    ContentSettings,
     FieldName,
     File,
     GroupName,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Config",
+    "ContentSettings",
     "LdapSettings",
     "Limits",
     "Listen",
@@ -222,6 +224,7 @@ class Options(_Options):
     tls: Tls | None = Field(default=None, description="certificate and key for icaps://")
     service: ServiceOptions = ServiceOptions()
     limits: Limits = Limits()
+    content: ContentSettings = ContentSettings()
     squid: SquidSettings = SquidSettings()
     users: UserSettings = UserSettings()
 

@@ -173,3 +173,22 @@ class Options(BaseModel):
     """Some options together: unknown names are errors, values never change."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ContentSettings(Options):
+    """Bounds on what inspecting one body may take: what decodes, unpacks and looks inside."""
+
+    max_body: int = Field(default=100 << 20, ge=1, description="bytes of a body that is inspected")
+    unpacked: int = Field(default=400 << 20, ge=1, description="bytes that may come out of one body in all")
+    ratio: int = Field(default=250, ge=2, description="times its size that anything may unpack to, beyond")
+    spared: int = Field(default=16 << 20, ge=0, description="bytes that may exceed the ratio in all")
+    members: int = Field(default=10_000, ge=1, le=100_000, description="parts of containers in one body")
+    depth: int = Field(default=16, ge=1, le=64, description="containers inside each other")
+    codings: int = Field(default=4, ge=1, le=16, description="layers of Content-Encoding")
+    seconds: Seconds = Field(default=10.0, description="s for one body")
+    children: int = Field(default=0, ge=0, le=256, description="processes that inspect; 0 is one per core")
+    memory: int = Field(default=512 << 20, ge=128 << 20, description="bytes each of them may address")
+    waiting: int = Field(default=1000, ge=1, description="bodies that may wait for one of them")
+    directory: File | None = Field(
+        default=None, description="where what was unpacked lies, unlinked; unless given, the system's"
+    )
