@@ -68,7 +68,7 @@ def demo(*, once: bool, keep_dir: Path | None) -> int:
     with _signals_interrupt(), _directory(keep_dir) as directory:
         click.echo(f"Starting two origins, icapd and Squid in {directory.path}\n")
         with Lab(directory.path, PLAN, squid=squid) as lab:
-            wrong = _show(lab)
+            wrong = _show(lab) + _look(lab, kept=directory.keep)
             if not wrong:
                 click.echo("\nAll as expected.")
             else:
@@ -103,6 +103,32 @@ def _show(lab: Lab) -> list[str]:
         click.echo(f"NO  Squid complains: {line}")
         wrong.append("Squid's cache.log")
     return wrong
+
+
+def _look(lab: Lab, *, kept: bool) -> list[str]:
+    """Open a denied CONNECT in a browser, if there is one; say where the picture is and what was wrong."""
+    from icapd.demo.browser import browser_programs  # noqa: PLC0415
+    from icapd.demo.picture import take_picture  # noqa: PLC0415
+
+    if browser_programs() is None:
+        click.echo("--  in a browser: chromium or certutil (libnss3-tools) is not installed")
+        return []
+    if kept:
+        file = lab.site.directory / "page.png"
+    else:  # outlives the directory: it is to be looked at
+        opened, name = tempfile.mkstemp(prefix="icapd-demo-page-", suffix=".png")
+        os.close(opened)
+        file = Path(name)
+    try:
+        wrong = take_picture(lab, file)
+    except IcapdError as error:
+        file.unlink(missing_ok=True)
+        click.echo(f"--  in a browser: {error}")
+        return []
+    click.echo(f"{'NO' if wrong else 'ok'}  CONNECT denied, in Chromium: {file}")
+    for line in wrong:
+        click.echo(f"    - {line}")
+    return ["in Chromium"] if wrong else []
 
 
 def _how_to(lab: Lab, *, kept: bool) -> str:

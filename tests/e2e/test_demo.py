@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from icapd.cli.main import main
-from icapd.demo import lab, scenario
+from icapd.demo import browser, lab, scenario
+from icapd.demo.browser import browser_programs
 
 DEMO = [sys.executable, "-m", "icapd", "demo"]
 SHM = Path("/dev/shm")
@@ -54,6 +55,9 @@ def test_once_shows_the_table_and_ends_with_0(kept: Path) -> None:
     assert (kept / "logs" / "decisions.jsonl").exists()
     assert not (kept / "run" / "squid.pid").exists()
     assert shared_memory(kept) == []
+    if browser_programs() is not None:
+        assert f"ok  CONNECT denied, in Chromium: {kept}/page.png" in done.stdout
+        assert (kept / "page.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_it_stays_up_until_sigterm_and_removes_its_directory() -> None:
@@ -75,6 +79,8 @@ def test_it_stays_up_until_sigterm_and_removes_its_directory() -> None:
     assert demo.returncode == 0
     assert "Traceback" not in rest + errors
     assert not Path(certificate).exists()
+    for picture in re.findall(r"in Chromium: (\S+\.png)$", text, re.MULTILINE):
+        Path(picture).unlink()  # outlives the demo, for people to look at
 
 
 @pytest.mark.parametrize("missing", ["squid", "curl"])
@@ -107,8 +113,10 @@ def test_an_outcome_that_is_not_as_expected_is_told_and_ends_with_1(
     [allowed, blocked] = scenario.CASES[:2]
     wrong = replace(blocked, outcome=replace(allowed.outcome, rule="another rule", location="http://x/"))
     monkeypatch.setattr(scenario, "CASES", (allowed, wrong))
+    monkeypatch.setattr(browser, "browser_programs", lambda: None)
     assert main(["demo", "--once"]) == 1
     text = capsys.readouterr().out
+    assert "chromium or certutil (libnss3-tools) is not installed" in text
     [logs] = re.findall(r"^Not as expected: blocked\. The logs are in (\S+)/logs$", text, re.MULTILINE)
     shutil.rmtree(logs)
     assert re.findall(r"^    - (.*?):", text, re.MULTILINE) == [
