@@ -17,6 +17,8 @@ from icapd.errors import ConfigError, ConfigErrors
 from icapd.facts import UserHeaders, user_headers
 from icapd.options import (
     Acl,
+    AdapterEntry,
+    AdapterText,
     ContentSettings,
     FieldName,
     File,
@@ -225,6 +227,7 @@ class Options(_Options):
     service: ServiceOptions = ServiceOptions()
     limits: Limits = Limits()
     content: ContentSettings = ContentSettings()
+    adapters: tuple[AdapterEntry, ...] = Field(default=(), description="what scans messages")
     squid: SquidSettings = SquidSettings()
     users: UserSettings = UserSettings()
 
@@ -274,7 +277,16 @@ def _contradictions(document: Document, options: Options) -> list[ConfigError]:
         if group.name.casefold() in groups:
             errors.append(document.error(("squid", "groups", i), f"the group {group.name} is here twice"))
         groups.add(group.name.casefold())
+    errors += _adapters_named_alike(document, options.adapters)
     return errors + list(_ldap_contradictions(document, options.users.ldap))
+
+
+def _adapters_named_alike(document: Document, entries: tuple[AdapterEntry, ...]) -> Iterator[ConfigError]:
+    names: set[str] = set()
+    for i, entry in enumerate(entries):
+        if entry.name in names:
+            yield document.error(("adapters", i), f"two adapters are called {entry.name}: give one a `name`")
+        names.add(entry.name)
 
 
 def _ldap_contradictions(document: Document, ldap: LdapSettings | None) -> Iterator[ConfigError]:
@@ -334,7 +346,7 @@ def _rendered(options: BaseModel, fields: Mapping[str, FieldInfo], indent: str) 
     return lines
 
 
-def _flow(value: object) -> str:
+def _flow(value: object) -> str:  # noqa: PLR0911  (one for each kind of value)
     """One value as YAML flow text."""
     match value:
         case bool():
@@ -343,8 +355,21 @@ def _flow(value: object) -> str:
             return f"{value:g}" if isinstance(value, float) else str(value)
         case Listen() | Server():
             return json.dumps(value.text, ensure_ascii=False)
+        case AdapterEntry():
+            return _flow(value.root)
+        case AdapterText() | dict():
+            return _flow_mapping({name: item for name, item in dict(value).items() if item is not None})
         case BaseModel():
-            return "{" + ", ".join(f"{name}: {_flow(item)}" for name, item in value) + "}"
-        case tuple():
+            return _flow_mapping(dict(value))
+        case tuple() | list():
             return "[" + ", ".join(map(_flow, value)) + "]"
     return json.dumps(str(value), ensure_ascii=False)
+
+
+def _flow_mapping(values: Mapping[str, object]) -> str:
+    keys = (name if name.isidentifier() else json.dumps(name) for name in values)
+    return (
+        "{"
+        + ", ".join(f"{key}: {_flow(item)}" for key, item in zip(keys, values.values(), strict=True))
+        + "}"
+    )

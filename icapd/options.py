@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    RootModel,
+    model_validator,
+)
+
+from icapd.verdicts import CONTENT
 
 _Item = TypeVar("_Item")
 
@@ -19,6 +29,7 @@ _DEFAULT_PORTS = {"icap": 1344, "icaps": 11344}  # Squid's defaults for the two 
 _MAX_PORT = 65535
 _LDAP_URL = re.compile(r"(ldaps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
 _LDAP_PORTS = {"ldap": 389, "ldaps": 636}
+_ADAPTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110 §5.1
 
 
@@ -120,6 +131,12 @@ def _group_name(text: str) -> str:
     return text
 
 
+def _adapter_name(text: str) -> str:
+    if _ADAPTER_NAME.fullmatch(text) is None or text == CONTENT:
+        raise ValueError(f"not a name of letters, digits, '.', '_' and '-', other than {CONTENT}")
+    return text
+
+
 def _acl(text: str) -> str:
     """Take the type and arguments of one ACL of squid.conf; an argument in double quotes is a file's name."""
     kind, *arguments = text.split(" ")
@@ -192,3 +209,54 @@ class ContentSettings(Options):
     directory: File | None = Field(
         default=None, description="where what was unpacked lies, unlinked; unless given, the system's"
     )
+
+
+class AdapterText(BaseModel):
+    """What every adapter can be told; what else stands there are options of its own."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    name: Annotated[str, AfterValidator(_adapter_name)] | None = Field(
+        default=None, description="what rules and the log call it; unless given, as what it is"
+    )
+    on_error: Literal["open", "closed"] = Field(
+        default="closed",
+        description="a message it could not look at is let through (open) or blocked",
+    )
+    timeout: float = Field(
+        default=30.0, gt=0, le=50, allow_inf_nan=False, description="s for one message; Squid waits 60 s"
+    )
+
+
+class AdapterEntry(RootModel[dict[str, AdapterText]]):
+    """One entry of `adapters`: {KIND: {…}}, or KIND alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: object) -> object:
+        if isinstance(value, str):
+            return {value: {}}
+        return {key: one or {} for key, one in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _one(self) -> AdapterEntry:
+        if len(self.root) != 1:
+            raise ValueError("an entry is one adapter: - KIND: {…}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """What it is: the name of its entry point."""
+        return next(iter(self.root))
+
+    @property
+    def text(self) -> AdapterText:
+        """What stands there."""
+        return self.root[self.kind]
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return self.text.name or self.kind
