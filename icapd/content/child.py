@@ -1,7 +1,7 @@
-"""The child process: takes bodies one after the other, inspects each, answers. It may die; all else lives.
+"""The child process: takes bodies one after the other, inspects each, answers. Only it may die of one.
 
-Bounds: memory (RLIMIT_AS), time of the processor for each body (RLIMIT_CPU), file sizes, open files, no core,
-no new processes' privileges. It ends with its parent, by the socket's end and by the kernel (PR_SET_PDEATHSIG).
+Bounds: memory (RLIMIT_AS), the processor's time for each body (RLIMIT_CPU), size of files, open files, no
+core. It ends with its parent: by the end of the socket, and by the kernel (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NO_NEW_PRIVS = 38
 _CPU_SLACK = 2  # s past the bound on time: the walk should have ended by itself
-LINK = 3  # the descriptor of the socket
 
 
-def main() -> int:
-    """Serve on descriptor 3 until the parent is gone. The first frame tells the bounds."""
-    link = socket.socket(fileno=LINK)
+def main(descriptor: int) -> int:
+    """Serve on the socket of that descriptor until the parent is gone. The first frame tells the bounds."""
+    link = socket.socket(fileno=descriptor)
     link.setblocking(True)
     frames = wire.Frames()
     settings, _ = _next(link, frames)
@@ -42,9 +41,9 @@ def main() -> int:
         return 0
     _confine(settings)
     bounds = Bounds(**settings["bounds"])
+    gc.freeze()
     link.sendall(wire.frame({"ready": os.getpid()}))
     while True:
-        gc.collect()
         value, fds = _next(link, frames)
         if value is None:
             return 0

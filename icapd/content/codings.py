@@ -150,6 +150,7 @@ DECODERS: dict[str, Callable[[], Decoder]] = {
     "lzma": _lzma(lzma.FORMAT_ALONE),
     "zstd": _zstd,
 }
+ENDINGS = (".br", ".lzma")  # of names of files whose content does not tell; as DECODERS has them, with a dot
 CODINGS = frozenset({"gzip", "deflate", "br", "zstd"})
 
 

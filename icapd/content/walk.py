@@ -33,7 +33,6 @@ BY = "content"  # who finds what is found here
 MAX_FINDINGS = 100
 MAX_THREAT = 200  # characters, of a threat as of a path
 _STREAMS = {"gzip": "gzip", "bzip2": "bzip2", "xz": "xz", "lzma": "lzma", "zstd": "zstd"}
-_ENDINGS = {".br": "br", ".lzma": "lzma"}  # formats without a signature
 
 
 @dataclass(slots=True)
@@ -237,7 +236,8 @@ class Walk:
                 yield archives.unpack(kind, draft.piece, self._budget)
             elif kind in archives.CLOSED:
                 yield (Flaw(Kind.UNSCANNABLE, f"{kind} archive"),)
-        for ending, name in _ENDINGS.items():
+        for ending in codings.ENDINGS:
+            name = ending[1:]
             if name not in types and any(one.lower().endswith(ending) for one in names):
                 yield self._stream(name, data, names, guessed=True)
         members: tuple[str, ...] = ()

@@ -77,8 +77,10 @@ def answer(report: Report, body: int) -> tuple[bytes, list[int]]:
     """Return the frame of a report, and the descriptors that follow it; `body` is the body's own."""
     fds = [item.fd for item in report.items if item.fd != body]
     items = [
-        [item.path, item.depth, item.size, ROOT if item.fd == body else 0, item.md5, item.sha256]
-        + [list(item.file_types)]
+        [
+            *(item.path, item.depth, item.size, ROOT if item.fd == body else 0),
+            *(item.md5, item.sha256, list(item.file_types)),
+        ]
         for item in report.items
     ]
     findings = [[finding.kind, finding.threat, finding.by, finding.where] for finding in report.findings]

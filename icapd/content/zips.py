@@ -7,6 +7,7 @@ and header disagree both are followed. Source: PKWARE APPNOTE 6.3.10; sections a
 
 from __future__ import annotations
 
+import bisect
 import re
 import struct
 import zlib
@@ -43,7 +44,10 @@ _NEXT = re.compile(rb"PK(?:\x03\x04|\x01\x02|\x05\x06|\x07\x08)")
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """What one header, of a member or in the directory, says of a member; `at` is of the member's header."""
+    """What one header, of a member or in the directory, says of a member.
+
+    `at` is where the member's header stands; `end` where the end record of its directory does.
+    """
 
     at: int
     flags: int
@@ -52,6 +56,7 @@ class Member:
     packed: int
     size: int
     name: str
+    end: int = -1
 
 
 def unzip(data: Buffer, budget: Budget) -> Iterator[Part | Flaw]:
@@ -64,23 +69,29 @@ def unzip(data: Buffer, budget: Budget) -> Iterator[Part | Flaw]:
     by_place: dict[int, list[Member]] = {}
     for member in listed:
         by_place.setdefault(member.at, []).append(member)
-    seen: set[int] = set()
+    spans: dict[int, int] = {}
     at = data.find(_LOCAL)
     while at >= 0:
         budget.clock()
         local = _local(data, at)
         after = at + 4
         if local is not None:
-            seen.add(at)
             reader = _Reader(data, local, by_place.get(at, []), budget)
             yield from reader.parts()
-            after = max(after, reader.after)
+            after = spans[at] = max(after, reader.after)
         at = data.find(_LOCAL, after)
-    for place in sorted(by_place.keys() - seen):  # inside others, or where no header is
+    for place in sorted(by_place.keys() - spans.keys()):  # inside others
         budget.clock()
         local = _local(data, place)
-        if local is not None:
+        if local is not None and not _is_nested(by_place[place], spans):
             yield from _Reader(data, local, by_place[place], budget).parts()
+
+
+def _is_nested(members: list[Member], spans: dict[int, int]) -> bool:
+    """Tell whether these lie with their directory in one member: another archive, stored, for later."""
+    starts = list(spans)  # ascending
+    i = bisect.bisect_right(starts, members[0].at) - 1
+    return i >= 0 and all(member.end < spans[starts[i]] for member in members)
 
 
 def names(data: Buffer, budget: Budget) -> tuple[str, ...]:
@@ -140,8 +151,10 @@ def _directory(data: Buffer, budget: Budget) -> list[Member]:
             if method in _KNOWN and len(name) == named:
                 more = _slice(data, at + 46 + named, extra)
                 size, packed, place = _zip64(more, size, packed, place)
-                place += next((base for end, base in ends if end > at), 0)
-                members.append(Member(place, flags, method, crc, packed, size, _text(name, flags)))
+                i = bisect.bisect_right(ends, (at, 0))
+                end, base = ends[i] if i < len(ends) else (len(data), 0)
+                told = _text(name, flags)
+                members.append(Member(place + base, flags, method, crc, packed, size, told, end))
                 after = at + 46 + named + extra + comment
                 if len(members) > 4 * budget.bounds.members:
                     break
@@ -172,12 +185,14 @@ def _ends(data: Buffer) -> list[tuple[int, int]]:
 
 def _overlaps(data: Buffer, members: list[Member]) -> Iterator[Flaw]:
     """Tell of entries that share bytes: how a small archive becomes a very large one."""
-    end = -1
-    for member in sorted(members, key=lambda one: one.at):
-        if member.at < end and _local(data, member.at) is not None:
+    directory, after = -1, -1
+    for member in sorted(members, key=lambda one: (one.end, one.at)):
+        if member.end != directory:
+            directory, after = member.end, -1
+        if member.at < after and _local(data, member.at) is not None:
             yield Flaw(Kind.LIMIT, "overlapping members", member.name)
             return
-        end = max(end, member.at + 30 + min(member.packed, len(data)))
+        after = max(after, member.at + 30 + min(member.packed, len(data)))
 
 
 def _text(name: bytes, flags: int) -> str:

@@ -1,0 +1,189 @@
+"""The processes that inspect bodies: some, kept at work, replaced when they die, never in anybody's way."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+
+from icapd.adapters.child import Child, ChildDied, ChildLate
+from icapd.content.model import Item, Report
+from icapd.content.shortcut import short_report
+from icapd.content.store import piece_of
+from icapd.policy.filetypes import FAR, sniff
+from icapd.verdicts import Finding, Kind
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from icapd.adapters.model import Body
+    from icapd.content.model import Shape
+    from icapd.options import ContentSettings
+
+BY = "content"
+MAX_DEATHS = 2  # of children by one body; it is not tried again
+REMEMBERED = 10_000  # bodies that killed a child
+BODIES = 2000  # that one process inspects before another takes its place: what leaks in libraries ends
+_BACKOFF = (0.05, 5.0)  # s before the next start, when one child after the other dies before it is ready
+_BOUNDS = ("unpacked", "ratio", "spared", "members", "depth", "codings", "seconds")
+
+
+class _Busy(Exception):  # noqa: N818
+    """No child became free in time."""
+
+
+class Children:
+    """A bounded pool of child processes, and the queue before it."""
+
+    _log = Logger()
+
+    def __init__(self, settings: ContentSettings, reactor: Any = None) -> None:  # noqa: ANN401
+        if reactor is None:
+            from twisted.internet import reactor  # noqa: PLC0415
+        self._reactor = reactor
+        self._settings = settings
+        self._count = settings.children or os.cpu_count() or 1
+        self._order = {
+            "bounds": {name: getattr(settings, name) for name in _BOUNDS},
+            "memory": settings.memory,
+            "directory": None if settings.directory is None else str(settings.directory),
+        }
+        self._all: set[Child] = set()
+        self._free: list[Child] = []
+        self._waiting: deque[Deferred[Child]] = deque()
+        self._deaths: OrderedDict[str, int] = OrderedDict()
+        self._starting: set[IDelayedCall] = set()
+        self._delay = 0.0
+        self._stopped: Deferred[None] | None = None
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The processes there are."""
+        return tuple(sorted(child.pid for child in self._all))
+
+    async def start(self) -> None:
+        """Start the processes; bodies may come at once."""
+        for _ in range(self._count):
+            self._spawn()
+
+    async def stop(self) -> None:
+        """End all processes; bodies under way get their findings."""
+        self._stopped = Deferred()
+        for call in self._starting:
+            call.cancel()
+        self._starting.clear()
+        while self._waiting:
+            self._waiting.popleft().errback(_Busy())
+        if not self._all:
+            return
+        for child in tuple(self._all):
+            child.kill()
+        await self._stopped
+
+    async def inspect(self, shape: Shape, body: Body) -> Report:
+        """Return what is inside a body. Never fails: death is a finding, and so is time that ran out.
+
+        Who asked closes the report. Cancelled, it leaves nothing behind.
+        """
+        if body.size > self._settings.max_body:
+            text = f"{body.size} bytes; {self._settings.max_body} are inspected"
+            return Report((), (Finding(Kind.TOO_LARGE, text, BY),))
+        if self._deaths.get(body.sha256, 0) >= MAX_DEATHS:
+            return await self._uninspected(Kind.UNSCANNABLE, "ended its inspection before", body)
+        report = short_report(shape, body)
+        if report is not None:
+            return report
+        try:
+            child = await self._one()
+            return await child.ask(shape, body)
+        except _Busy:
+            kind, threat = Kind.UNSCANNABLE, "no process was free to inspect it"
+        except ChildLate:
+            kind, threat = Kind.LIMIT, "time"
+            self._remember(body.sha256)
+        except ChildDied:
+            kind, threat = Kind.UNSCANNABLE, "its inspection ended unexpectedly"
+            self._remember(body.sha256)
+        return await self._uninspected(kind, threat, body)
+
+    async def _uninspected(self, kind: Kind, threat: str, body: Body) -> Report:
+        """Return a report of the body as it came, for scanners that can make more of it."""
+        fd = os.dup(body.fileno())
+        piece = await deferToThread(piece_of, fd, body.size)
+        types = sniff(body.read(0, FAR))
+        item = Item("", 0, piece.size, fd, piece.md5, piece.sha256, types)
+        return Report((item,), (Finding(kind, threat, BY),))
+
+    def _remember(self, sha256: str) -> None:
+        self._deaths[sha256] = self._deaths.pop(sha256, 0) + 1
+        while len(self._deaths) > REMEMBERED:
+            self._deaths.popitem(last=False)
+
+    # --- The pool --------------------------------------------------------------------------
+
+    def _one(self) -> Deferred[Child]:
+        """Return a child that is free, now or later. Fails with _Busy if too many wait, or for too long."""
+        waiter: Deferred[Child] = Deferred(self._waiting.remove)
+        if self._free:
+            waiter.callback(self._free.pop())
+        elif self._stopped is not None or len(self._waiting) >= self._settings.waiting:
+            waiter.errback(_Busy())
+        else:
+            self._waiting.append(waiter)
+            late = self._reactor.callLater(2 * self._settings.seconds, self._give_up, waiter)
+
+            def done(result: object) -> object:
+                if late.active():
+                    late.cancel()
+                return result
+
+            waiter.addBoth(done)
+        return waiter
+
+    def _give_up(self, waiter: Deferred[Child]) -> None:
+        self._waiting.remove(waiter)
+        waiter.errback(_Busy())
+
+    def _spawn(self) -> None:
+        try:
+            self._all.add(Child(self._reactor, self._order, self._idle, self._lost))
+        except OSError as error:
+            self._log.error("cannot start a process to inspect bodies: {error}", error=error)
+            self._later()
+
+    def _later(self) -> None:
+        """Start another process, the later the more often it went wrong."""
+        first, most = _BACKOFF
+        self._delay = min(most, max(first, 2 * self._delay))
+
+        def start() -> None:
+            self._starting.discard(call)
+            self._spawn()
+
+        call = self._reactor.callLater(self._delay, start)
+        self._starting.add(call)
+
+    def _idle(self, child: Child) -> None:
+        self._delay = 0.0
+        if child.bodies >= BODIES:
+            child.retire()
+        elif self._waiting:
+            self._waiting.popleft().callback(child)
+        else:
+            self._free.append(child)
+
+    def _lost(self, child: Child) -> None:
+        self._all.discard(child)
+        if child in self._free:
+            self._free.remove(child)
+        if self._stopped is not None:
+            if not self._all and not self._stopped.called:
+                self._stopped.callback(None)
+        elif child.is_ready:
+            self._spawn()
+        else:
+            self._later()
