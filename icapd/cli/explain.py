@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
+from pydantic import ValidationError
 
 from icapd.adaptation import display_url
 from icapd.cli.options import config_option
@@ -19,6 +20,7 @@ from icapd.http import ResponseHead
 from icapd.policy.explain import Explanation, as_json
 from icapd.policy.explain import explain as ask
 from icapd.policy.question import Answered, Question, read_field, read_question, read_time
+from icapd.policy.scanned import BodyText, Scanned, read_error, read_finding
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +47,12 @@ if TYPE_CHECKING:
     "--response-header", "response_headers", metavar="'Name: value'", multiple=True, help="A response header."
 )
 @click.option("--response-size", type=int, metavar="BYTES", help="How long the response's body is.")
+@click.option(
+    "--file-type", "types", metavar="TYPE", multiple=True, help="What the body, or a part of it, is."
+)
+@click.option("--hash", "digests", metavar="HEX", multiple=True, help="MD5 or SHA-256 of the body or a part.")
+@click.option("--finding", "findings", metavar="KIND=NAME", multiple=True, help="What scanning finds in it.")
+@click.option("--scan-error", "errors", metavar="ADAPTER=open|closed", multiple=True, help="Who cannot look.")
 @click.option("--json", "as_object", is_flag=True, help="Print one JSON object.")
 @click.option("--all", "whole", is_flag=True, help="Print every rule looked at, however many.")
 @click.option("--answer", "answers", is_flag=True, help="Print also what icapd would send: head and page.")
@@ -56,8 +64,10 @@ def explain(config_file: Path, method: str | None, url: str | None, *, batch: bo
     The decision comes from the function that serves; only the answer's id is made up.
 
     A line of --batch is {id, method, uri, headers, icap_headers, groups, meta: {sni, connect_host,
-    proxy_port, resolved}, response: {status, headers, body_len, body_head_hex, server_ip}, at}. A line that
-    cannot be read gives {id, error}, and exit status 1 at the end.
+    proxy_port, resolved}, response: {status, headers, body_len, body_head_hex, server_ip}, body: {size,
+    file_type, hash}, findings: [{kind, threat, by, where}], errors: [{by, on_error}], at}. What is said of
+    the body and of what is found in it is about the response, if there is one, else about the request.
+    A line that cannot be read gives {id, error}, and exit status 1 at the end.
     """
     subject = open_subject(config_file)
     if batch:
@@ -95,9 +105,23 @@ def _question(subject: Subject, method: str, url: str, given: dict[str, Any]) ->
         if status is not None or size is not None or headers:
             response = Answered(status or 200, tuple(map(read_field, headers)), size)
             question = replace(question, response=response)
+        question = replace(question, scanned=_scanned(given))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     return subject.known(question).as_user(given["client"], given["user"])
+
+
+def _scanned(given: dict[str, Any]) -> Scanned:
+    body = None
+    if given["types"] or given["digests"]:
+        try:
+            said = BodyText(file_type=given["types"] or None, hash=given["digests"] or None)
+        except ValidationError as error:
+            value = error.errors()[0]["input"]
+            raise ValueError(f"{value!r} is no file type that icapd knows, or no MD5 or SHA-256") from None
+        body = said.facts()
+    findings, errors = map(read_finding, given["findings"]), map(read_error, given["errors"])
+    return Scanned(tuple(findings), tuple(errors), body)
 
 
 def _batch(subject: Subject, *, answers: bool) -> int:

@@ -15,6 +15,7 @@ from icapd.policy.explain import (
     waits_for,
 )
 from icapd.policy.rules import Refuse
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,6 +62,7 @@ def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
     if last.tls is not None:
         by = "no rule" if last.tls.rule is None else f"{last.tls.rule.name}, {last.tls.rule.source}"
         yield f"  tunnel     {last.tls.action} ({by})"
+    yield from _scanning(explanation, subject)
     for rule in decision.shadow:
         yield f"  shadow     {rule.name} would have decided ({rule.source})"
     yield from _before(explanation, subject)
@@ -68,6 +70,28 @@ def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
         unknown = ", ".join(waits_for(decision)) or "something"
         yield f"  undecided  {decision.undecided.name} ({decision.undecided.source}) asks for {unknown},"
         yield f"             not known yet: {_next(last)}"
+
+
+def _scanning(explanation: Explanation, subject: Subject) -> Iterator[str]:
+    """Say which rule of protection applies, where the policy has any, and what becomes of what was found."""
+    decision, applies = explanation.last.decision, explanation.protection
+    scanned = explanation.question.scanned
+    if applies is None or not (subject.policy.scans or scanned.findings or scanned.errors):
+        return
+    stage, rule, blocks = applies
+    named = stage if rule is None else f"{rule.name} ({stage}, {rule.source})"
+    skips = ", ".join(kind for kind in Kind if kind not in blocks) or "nothing"
+    yield f"  scanned    {named}"
+    yield f"             blocks {', '.join(kind for kind in Kind if kind in blocks) or 'nothing'}"
+    yield f"             skips {skips}"
+    if rule is not None and rule.adapters is not None:
+        yield f"             hears {', '.join(rule.adapters)} alone, and content inspection"
+    for one in decision.findings:
+        where = f" in {one.where}" if one.where else ""
+        what = "blocked" if one in decision.violations else "skipped"
+        yield f"  found      {one.kind} {one.threat} (by {one.by}){where}: {what}"
+    for error in decision.errors:
+        yield f"  unscanned  {error.by} could not look, on_error: {error.on_error}"
 
 
 def _before(explanation: Explanation, subject: Subject) -> Iterator[str]:

@@ -116,6 +116,7 @@ def _with_members(
     """Yield the list itself, then the lists that its subfolders are."""
     sources: list[Source] = []
     members: list[ListSpec] = []
+    threat = None if text.threat is None else Kind(text.threat)
     for kind in (*KINDS, "files"):
         for at, written in enumerate(getattr(text, kind) or ()):
             path = folder / written
@@ -127,7 +128,9 @@ def _with_members(
         path = folder / written
         try:
             sources += _folder_sources(path)
-            members += [replace(each, name=f"{name}/{each.name}") for each in _subfolders(path)]
+            members += [
+                replace(each, name=f"{name}/{each.name}", threat=threat) for each in _subfolders(path)
+            ]
         except OSError as error:
             message = f"list {name!r}: {str(path)!r} cannot be read: {error.strerror or error}"
             faults.append((("lists", name, "folder", at), message))
@@ -136,7 +139,6 @@ def _with_members(
             message = f"list {name!r}: {str(path)!r} holds none of {', '.join(FOLDER_FILES)}"
             faults.append((("lists", name, "folder", at), message))
     found = dict.fromkeys([*sources, *(source for member in members for source in member.sources)])
-    threat = None if text.threat is None else Kind(text.threat)
     yield ListSpec(name, tuple(found), text.category, threat)
     yield from members
 

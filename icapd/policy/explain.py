@@ -9,8 +9,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from icapd.http import HeadError
-from icapd.policy.rules import Allow, Block, Bypass, Decision, Redirect, Refuse
+from icapd.policy.rules import Allow, Block, Bypass, Decision, ProtectionRule, Redirect, Refuse
+from icapd.policy.scanned import Scanned
 from icapd.transaction import Point
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from icapd.policy.question import Question
     from icapd.policy.rules import Rule, Step, TlsDecision
     from icapd.transaction import Transaction
+    from icapd.verdicts import Finding as ScanFinding
 
 _PASSING = (Allow, Bypass)
 
@@ -27,6 +30,7 @@ _PASSING = (Allow, Bypass)
 class Asked:
     """One point with its decision. `name` is "connect", "reqmod" or "respmod".
 
+    `protection` is which rule of protection applies to what passed bypass and access, whatever was found.
     `tls` is what Squid is told to do with the tunnel that a CONNECT opens. `tx` is None for a message
     that could not be read, which the server answers with ICAP's 400.
     """
@@ -35,6 +39,7 @@ class Asked:
     tx: Transaction | None
     decision: Decision
     tls: TlsDecision | None = None
+    protection: Decision | None = None
 
     @property
     def passes(self) -> bool:
@@ -49,10 +54,22 @@ class Explanation:
     question: Question
     asked: tuple[Asked, ...]
 
+    default: frozenset[Kind] = frozenset()
+
     @property
     def last(self) -> Asked:
         """The point that decided."""
         return self.asked[-1]
+
+    @property
+    def protection(self) -> tuple[str, ProtectionRule | None, frozenset[Kind]] | None:
+        """Stage and rule of protection that apply to the message asked about last, and what they block."""
+        applies = self.last.protection
+        if applies is None:
+            return None
+        if isinstance(applies.rule, ProtectionRule):
+            return applies.stage, applies.rule, applies.rule.blocks
+        return applies.stage, None, self.default
 
 
 def explain(policy: Policy, question: Question) -> Explanation:
@@ -60,10 +77,11 @@ def explain(policy: Policy, question: Question) -> Explanation:
 
     A CONNECT is asked about by itself: what is inside its tunnel comes as requests of their own.
     """
+    default = policy.protection.default
     first = _ask(policy, question, Point.REQMOD)
     if first.passes and question.response is not None and not question.is_connect:
-        return Explanation(question, (first, _ask(policy, question, Point.RESPMOD)))
-    return Explanation(question, (first,))
+        return Explanation(question, (first, _ask(policy, question, Point.RESPMOD)), default)
+    return Explanation(question, (first,), default)
 
 
 def connect_before(question: Question) -> Question | None:
@@ -80,7 +98,13 @@ def connect_before(question: Question) -> Question | None:
     name = question.connect_host or target.host
     host = f"[{name}]" if ":" in name and not name.startswith("[") else name
     return replace(
-        question, method="CONNECT", uri=f"{host}:{target.port}", headers=(), response=None, connect_host=None
+        question,
+        method="CONNECT",
+        uri=f"{host}:{target.port}",
+        headers=(),
+        response=None,
+        connect_host=None,
+        scanned=Scanned(),
     )
 
 
@@ -90,9 +114,16 @@ def _ask(policy: Policy, question: Question, point: Point) -> Asked:
         tx = question.transaction(point)
     except HeadError as error:
         return Asked(name, None, Decision(Refuse(str(error)), "message"))
-    decision = policy.explain(tx)
+    decision, protection = policy.explain(tx), None
+    if isinstance(decision.action, Allow):
+        scanned = question.scanned if point is question.last_point else Scanned()
+        protection = policy.explain_protection(tx, scanned.findings, scanned.errors, decision)
+        if scanned.findings or scanned.errors:
+            decision = protection
+        else:
+            decision = replace(decision, trace=protection.trace)
     opens = question.is_connect and isinstance(decision.action, _PASSING)
-    return Asked(name, tx, decision, policy.explain_tls(tx) if opens else None)
+    return Asked(name, tx, decision, policy.explain_tls(tx) if opens else None, protection)
 
 
 def action_name(decision: Decision) -> str:
@@ -167,10 +198,33 @@ def as_json(explanation: Explanation, *, location: str | None, bumps: bool = Tru
         "waits_for": list(waits_for(decision)),
         "workspace": decision.workspace,
         "shadow": [rule.name for rule in decision.shadow],
+        "threat": decision.threat or None,
+        "findings": [_found(one, decision) for one in decision.findings],
+        "unscanned": list(decision.unscanned),
+        "protection": None if last.protection is None else _protection(explanation),
         "tls": None if tls is None else {"action": tls.action, "rule": _name_of(tls.rule)},
         "shows": shown(last, location=location, bumps=bumps),
         "unread": list(explanation.question.unread),
         "trace": [line for asked in explanation.asked for line in _trace(asked)],
+    }
+
+
+def _found(one: ScanFinding, decision: Decision) -> dict[str, Any]:
+    blocked = one in decision.violations
+    return {"kind": one.kind, "threat": one.threat, "by": one.by, "where": one.where, "blocked": blocked}
+
+
+def _protection(explanation: Explanation) -> dict[str, Any] | None:
+    applies = explanation.protection
+    if applies is None:
+        return None
+    stage, rule, blocks = applies
+    return {
+        "stage": stage,
+        "rule": _name_of(rule),
+        "blocks": [kind for kind in Kind if kind in blocks],
+        "skips": [kind for kind in Kind if kind not in blocks],
+        "adapters": None if rule is None or rule.adapters is None else list(rule.adapters),
     }
 
 

@@ -84,4 +84,9 @@ def arguments_of(question: Question) -> list[str]:
             out += ["--response-header", f"{name}: {value}"]
         if question.response.size is not None:
             out += ["--response-size", str(question.response.size)]
+    body = question.scanned.body
+    for name in (body.file_types if body is not None else None) or ():
+        out += ["--file-type", name]
+    for one in question.scanned.findings:
+        out += ["--finding", f"{one.kind}={one.threat}"]
     return [*out, question.method, question.uri]

@@ -71,6 +71,7 @@ class Policy:
         self.protection = protection or Protection()
         self.lists = lists
         self.threats = lists.threats
+        self.scans = bool(self.threats) or self.protection != Protection()
         self.digest = digest
         self.files = files
         self._rules = (*bypass, *access)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.policy.filetypes import sniff
+from icapd.policy.scanned import BodyText, ErrorsText, FindingsText, Scanned, scanned_of
 from icapd.transaction import BodyFacts, Point
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from icapd.transaction import Client, Transaction
 
 Fields = tuple[tuple[str, str], ...]
+NOTHING = Scanned()
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FOLD = re.compile(r"\r\n(?=[ \t])")
@@ -60,6 +62,7 @@ class Question:
     proxy_port: int | None = None
     addresses: tuple[str, ...] = ()
     response: Answered | None = None
+    scanned: Scanned = NOTHING
     unread: tuple[str, ...] = field(default=(), compare=False)  # keys that mean nothing here
     names: UserHeaders = USUAL  # how the configuration has users named
     complete: Callable[[Client], object] | None = field(default=None, compare=False)  # adds known groups
@@ -104,13 +107,33 @@ class Question:
             tx.body = _body(response)
             if response.server is not None:
                 tx.addresses += (response.server,)
+        if self.scanned.body is not None and point is self.last_point:
+            tx.body = _both(self.scanned.body, tx.body)
         return tx
+
+    @property
+    def last_point(self) -> Point:
+        """Where the message is asked about that was scanned: the response, if there is one."""
+        return Point.REQMOD if self.response is None or self.is_connect else Point.RESPMOD
 
 
 def _body(response: Answered) -> BodyFacts | None:
     if response.size is None and response.start is None:
         return None
     return BodyFacts(size=response.size, file_types=_types_of(response.start))
+
+
+def _both(one: BodyFacts, other: BodyFacts | None) -> BodyFacts:
+    """Return `one`, and of the other what it does not say."""
+    if other is None:
+        return one
+    said = (getattr(one, part.name) for part in fields(one))
+    return BodyFacts(
+        *(
+            value if value is not None else getattr(other, part.name)
+            for value, part in zip(said, fields(one), strict=True)
+        )
+    )
 
 
 def _types_of(start: bytes | None) -> tuple[str, ...] | None:
@@ -220,6 +243,9 @@ class QuestionText(_Loose):
     groups: Texts | None = None
     meta: MetaText = MetaText()
     response: ResponseText | None = None
+    body: BodyText | None = None
+    findings: FindingsText = ()
+    errors: ErrorsText = ()
     at: Time | None = None
 
 
@@ -246,6 +272,7 @@ def question_of(text: QuestionText, now: float) -> Question:
         text.meta.proxy_port,
         text.meta.resolved,
         None if text.response is None else answered_of(text.response),
+        scanned_of(text.findings, text.errors, text.body),
         tuple(_unread(text)),
     )
 

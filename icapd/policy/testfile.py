@@ -29,6 +29,7 @@ from icapd.policy.question import (
     Time,
     answered_of,
 )
+from icapd.policy.scanned import BodyText, ErrorsText, FindingsText, scanned_of
 from icapd.source import read_document, validate
 
 if TYPE_CHECKING:
@@ -69,10 +70,17 @@ class CaseText(_Strict):
     at: Time | None = Field(default=None, description="When, in ISO 8601.")
     response: _Response | None = Field(default=None, description="Ask about this response too.")
 
+    body: BodyText | None = Field(default=None, description="What the body is, once it has been read.")
+    findings: FindingsText = Field(default=(), description="What scanning finds in it.")
+    errors: ErrorsText = Field(default=(), description="Scanners that cannot look.")
+
     expect: Literal["allow", "block", "redirect", "bypass", "refuse"] = Field(description="What must come.")
     rule: str | None = Field(default=None, description='The rule that must decide; "" for none.')
-    stage: str | None = Field(default=None, description="bypass, access, protection, default or target.")
+    stage: str | None = Field(
+        default=None, description="bypass, access, protection, default_protection, default or target."
+    )
     location: str | None = Field(default=None, description="Where a redirect must lead.")
+    threat: str | None = Field(default=None, description='The worst that was found; "" for none.')
     category: str | None = Field(default=None, description="The list or category that decided.")
     workspace: str | None = Field(default=None, description='The workspace chosen; "" for none.')
     undecided: str | None = Field(default=None, description='The rule that waits for more; "" for none.')
@@ -153,7 +161,14 @@ def _question(text: CaseText, at: float) -> Question:
     )
     if text.response is not None:
         question = replace(question, response=answered_of(text.response))
+    question = replace(question, scanned=scanned_of(text.findings, text.errors, text.body))
     return question.as_user(text.client, text.user)
+
+
+_EXPECTED = (
+    *("rule", "stage", "location", "category", "threat"),
+    *("workspace", "undecided", "tls", "point"),
+)
 
 
 def differences(case: Case, explanation: Explanation, location: str | None) -> list[str]:
@@ -163,10 +178,7 @@ def differences(case: Case, explanation: Explanation, location: str | None) -> l
     wanted: dict[str, str | None] = {
         "action": expected.expect,
         "shadow": None if expected.shadow is None else ", ".join(expected.shadow),
-        **{
-            key: getattr(expected, key)
-            for key in ("rule", "stage", "location", "category", "workspace", "undecided", "tls", "point")
-        },
+        **{key: getattr(expected, key) for key in _EXPECTED},
     }
     return [
         f"{key}: {_shown(want)} expected, {_shown(came[key])} came"
@@ -183,6 +195,7 @@ def _what_came(last: Asked, location: str | None) -> dict[str, str]:
         "stage": decision.stage,
         "location": location or "",
         "category": decision.category or "",
+        "threat": decision.threat,
         "workspace": decision.workspace or "",
         "undecided": decision.undecided.name if decision.undecided is not None else "",
         "shadow": ", ".join(rule.name for rule in decision.shadow),

@@ -241,3 +241,49 @@ def test_batch_answers_at_once(file: Path) -> None:
             assert json.loads(running.stdout.readline())["id"] == number
         running.stdin.close()
     assert running.returncode == 0
+
+
+SCANNED = """\
+protection:
+  - {name: office, when: {file_type: [docx]}, scan: {macro: skip}, adapters: [clamd]}
+default_protection: {encrypted: skip}
+"""
+
+
+def test_findings_on_the_command_line(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rules = file.with_name("policy.yaml")
+    rules.write_text(SCANNED)
+    options = ("GET", "http://a.example/", "--status", "200")
+    assert explain(file, *options, "--finding", "malware=EI\x1bCAR", "--finding", "encrypted=zip") == 0
+    out = capsys.readouterr().out
+    for line in (
+        "BLOCK  GET http://a.example/",
+        "  scanned    default_protection",
+        "             skips encrypted, too_large, type_mismatch",
+        r"  found      malware EI\x1bCAR (by content): blocked",
+        "  found      encrypted zip (by content): skipped",
+    ):
+        assert line in out
+    assert explain(file, *options, "--file-type", "docx", "--scan-error", "clamd=open") == 0
+    out = capsys.readouterr().out
+    assert f"  scanned    office (protection, {rules}:2)" in out
+    assert "hears clamd alone" in out
+    assert "  unscanned  clamd could not look, on_error: open" in out
+    found = answered(file, capsys, *options, "--hash", "0" * 32, "--finding", "encrypted")
+    assert (found["action"], found["stage"]) == ("allow", "default_protection")
+
+
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--finding", "virus=x"), "KIND=NAME"),
+        (("--file-type", "exx"), "no file type"),
+        (("--hash", "12"), "no file type that icapd knows, or no MD5"),
+        (("--scan-error", "clamd=perhaps"), "ADAPTER=open"),
+    ],
+)
+def test_what_cannot_be_found_is_refused(
+    file: Path, capsys: pytest.CaptureFixture[str], option: tuple[str, str], said: str
+) -> None:
+    assert explain(file, "GET", "http://a.example/", *option) == 2
+    assert said in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 from icapd.errors import ConfigErrors
 from icapd.lists import ListSpec, Source, load_lists
 from icapd.lists.spec import read_specs
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,3 +91,17 @@ def test_a_folder_of_folders_is_a_list_of_each_and_of_all(ut1: Path) -> None:
 )  # fmt: skip
 def test_faults_have_their_lines(ut1: Path, text: str, told: str) -> None:
     assert [fault for fault in faults(ut1, text) if fault.startswith(told)], faults(ut1, text)
+
+
+def test_a_list_may_be_of_threats(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x.example\n")
+    found = specs(tmp_path, "lists: {x: {domains: a, threat: phishing}, y: {domains: a}}")
+    assert [spec.threat for spec in found] == [Kind.PHISHING, None]
+    assert load_lists(found).threats == {"x": Kind.PHISHING}
+    assert "threat" in faults(tmp_path, "lists: {x: {domains: a, threat: macro}}")[0]
+
+
+def test_the_lists_of_subfolders_are_the_threat_of_their_folder(ut1: Path) -> None:
+    found = specs(ut1, "lists: {x: {folder: ut1, threat: malware}}")
+    assert {spec.threat for spec in found} == {Kind.MALWARE}
+    assert len(found) > 1

@@ -143,3 +143,61 @@ def test_the_same_facts_decide_and_explain(tmp_path: Path) -> None:
             explanation.last.decision.action,
             explanation.last.decision.rule,
         )
+
+
+PROTECTED = """\
+access:
+  - {name: out, when: {host: [out.example]}, action: block}
+protection:
+  - {name: office, when: {file_type: [docx]}, scan: {macro: skip, encrypted: block}, adapters: [clamd]}
+default_protection: {encrypted: skip}
+"""
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Any:
+    loaded = policy(tmp_path, PROTECTED)
+
+    def scan(**more: Any) -> dict[str, Any]:
+        question = read_question({"uri": "http://a.example/", **more}, 0.0)
+        return as_json(explain(loaded, question), location=None)
+
+    return scan
+
+
+def test_findings_are_put_to_protection(scan: Any) -> None:
+    out = scan(findings=["malware=EICAR", "encrypted=zip"])
+    assert (out["action"], out["stage"], out["rule"], out["threat"]) == (
+        "block",
+        "default_protection",
+        None,
+        "EICAR",
+    )
+    assert [(one["kind"], one["blocked"]) for one in out["findings"]] == [
+        ("malware", True),
+        ("encrypted", False),
+    ]
+    assert scan(findings=["encrypted=zip"])["action"] == "allow"
+
+
+def test_the_rule_that_applies_is_shown_whatever_is_found(scan: Any) -> None:
+    out = scan(response={}, body={"file_type": "docx"})
+    assert (out["action"], out["stage"], out["findings"]) == ("allow", "default", [])
+    applies = out["protection"]
+    assert (applies["stage"], applies["rule"], applies["adapters"]) == ("protection", "office", ["clamd"])
+    assert "macro" in applies["skips"]
+    assert "encrypted" in applies["blocks"]
+    assert [(line["point"], line["stage"], line["truth"]) for line in out["trace"]][-1] == (
+        "respmod",
+        "protection",
+        True,
+    )
+    assert scan(response={})["protection"]["stage"] == "default_protection"
+    assert scan(uri="http://out.example/", findings=["malware=x"])["protection"] is None
+
+
+def test_who_cannot_look_is_told(scan: Any) -> None:
+    out = scan(errors=["clamd=open"])
+    assert (out["action"], out["unscanned"]) == ("allow", ["clamd"])
+    closed = scan(errors=["clamd"])
+    assert (closed["action"], closed["unscanned"]) == ("block", [])

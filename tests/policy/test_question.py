@@ -26,7 +26,7 @@ def test_a_whole_question() -> None:
             "icap_headers": {"X-Client-IP": "10.0.0.1", "X-Client-Username": "bob"},
             "groups": ["staff"],
             "meta": {"sni": "b.example", "connect_host": "c.example", "proxy_port": 3128, "resolved": ["10.0.0.9"]},
-            "response": {"status": 404, "headers": {"A": "b"}, "body_len": 5, "body_head_hex": "4d5a", "server_ip": "::1"},
+            "response": {"status": 404, "headers": {"A": "b"}, "body_len": 5, "body_head_hex": "4d5a9000", "server_ip": "::1"},
             "at": "2026-01-01T00:00:00+00:00",
         },
         0.0,

@@ -108,3 +108,23 @@ def test_differences(tmp_path: Path, request_: str, expected: str, differing: li
     (case,) = read.cases
     found = differences(case, explain(loaded, case.question), "LOCATION")
     assert found == differing
+
+
+def test_what_scanning_finds_can_be_stated_and_its_outcome_expected(tmp_path: Path) -> None:
+    loaded = policy(tmp_path, "protection: [{name: docs, when: {file_type: [docx]}, scan: {macro: skip}}]")
+    text = """\
+tests:
+  - request: GET http://a.example/x
+    response: {}
+    body: {file_type: docx}
+    findings: [macro=AutoOpen, {kind: malware, threat: EICAR, where: a.zip}]
+    expect: block
+    stage: protection
+    rule: docs
+    threat: EICAR
+  - {request: GET http://a.example/x, errors: [clamd=open], expect: allow, threat: ""}
+  - {request: GET http://a.example/x, findings: macro, expect: allow}
+"""
+    read = read_suite(suite(tmp_path, text), 0.0)
+    found = [differences(case, explain(loaded, case.question), None) for case in read.cases]
+    assert found == [[], [], ["action: allow expected, block came"]]
