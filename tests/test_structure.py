@@ -18,6 +18,7 @@ WITHOUT_MIRROR = {
     "icapd/adapters/model.py": "types only",
     "icapd/cli/demo.py": "tests/e2e/test_demo.py runs it",
     "icapd/cli/options.py": "every command's tests use it",
+    "icapd/content/look.py": "types only",
     "icapd/content/model.py": "types only",
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",

@@ -24,7 +24,7 @@ _HEADER = struct.Struct("<HH")
 
 
 def look_records(data: bytes, budget: Budget) -> Iterator[tuple[Kind, str]]:
-    """Yield what the records of a workbook stream, or of a workbook older than OLE, tell; may repeat itself."""
+    """Yield what records tell of a workbook stream, or of a workbook older than OLE; may repeat itself."""
     at = 0
     count = 0
     while at + _HEADER.size <= len(data):
@@ -57,5 +57,5 @@ def is_old_workbook(data: bytes) -> bool:
 
 
 def _is_dde(body: bytes) -> bool:
-    """Tell whether a SupBook is a DDE link: no sheets, and \\x03 between program and topic, not in a path."""
+    r"""Tell whether a SupBook is a DDE link: no sheets, and \x03 between program and topic, not in a path."""
     return body[:2] == b"\0\0" and len(body) > 6 and body[5] > 4 and b"\x03" in body[5:]  # noqa: PLR2004

@@ -10,6 +10,7 @@ from icapd.verdicts import Finding, Kind
 _MIME = re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.(?:oasis\.opendocument|sun\.xml)", re.DOTALL)
 _LIBRARY = re.compile(r"(?:\A|/)(?:Basic|Dialogs)/(?:.+/)?(?:script|dialog)-l[bc]\.xml\Z", re.IGNORECASE)
 _SCRIPT = re.compile(r"(?:\A|/)(?:Basic/.+\.x(?:ml|ba)|Scripts/.+\.[a-z]{2,4})\Z", re.IGNORECASE)
+_MARKS = frozenset(["mimetype", "META-INF/manifest.xml", "content.xml"])
 _PREFIX = rb"<(?:[\w.-]{1,40}:)?"
 _MODULE = re.compile(_PREFIX + rb"module\b[^>]{0,2000}/script\"[^>]{0,2000}>([^<]*)", re.IGNORECASE)
 _FLAT = re.compile(_PREFIX + rb"source-code\b[^>]{0,400}>([^<]*)", re.IGNORECASE)
@@ -23,7 +24,7 @@ _CODE = re.compile(rb"(?:\s+|(?:REM\b|')[^\r\n]*|(?:Option[ \t][^\r\n]*))*(\S)?"
 
 def look_package(data: bytes, members: tuple[str, ...]) -> Look:
     """Tell what an OpenDocument's members are by their names; nothing of a zip that is none."""
-    if _MIME.match(data) is None and "META-INF/manifest.xml" not in members:
+    if _MIME.match(data) is None and not _MARKS & set(members):
         return Look()
     scripts = [name for name in members if _SCRIPT.search(name) and not _LIBRARY.search(name)]
     return Look((found(Kind.MACRO, "ODF"),) if scripts else ())
@@ -45,5 +46,5 @@ def look_xml(data: bytes) -> Look:
 
 def _has_code(text: bytes) -> bool:
     """Tell whether Basic is more than blanks, remarks and options."""
-    match = _CODE.match(text)
+    match = _CODE.match(text.replace(b"&apos;", b"'"))
     return match is not None and match[1] is not None

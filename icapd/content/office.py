@@ -1,4 +1,4 @@
-"""Office Open XML: macros, DDE, what is fetched from elsewhere; in zips, in their members and in one XML file.
+"""Office Open XML: macros, DDE, what is fetched from elsewhere; in zips, their members, one XML file.
 
 Nothing here parses XML, so nothing expands an entity: tags are looked for as text, in any prefix. Sources:
 ECMA-376 parts 1 and 2, [MS-OFFMACRO2], [MS-OFFDI], [MS-OVBA] 2.3.
@@ -15,6 +15,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from icapd.content.look import Look, found
+from icapd.content.plaintext import plain
 from icapd.verdicts import Finding, Kind
 
 if TYPE_CHECKING:
@@ -24,16 +25,19 @@ if TYPE_CHECKING:
 
 CONTENT_TYPES = "[content_types].xml"
 _MAX_TYPES = 4 << 20  # bytes of [Content_Types].xml that are looked at
-_TAG = re.compile(rb"<(?:[\w.-]{1,40}:)?(Override|Default|Relationship)\b([^<>]{0,8000})", re.IGNORECASE)
+_TAG = re.compile(
+    rb"<(?:[\w.-]{1,40}:)?(Override|Default|Relationship)\b((?:[^<>\"']+|\"[^\"<]*\"|'[^'<]*')*)",
+    re.IGNORECASE,
+)
 _ATTRIBUTE = re.compile(rb"""([\w:.-]{1,60})\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _MACRO_TYPE = re.compile(r"vbaproject\Z|macrosheet\+xml|intlmacrosheet|ms-excel\.macrosheet", re.IGNORECASE)
 _ACTIVEX_TYPE = re.compile(r"ms-office\.activex(?:\+xml)?\Z", re.IGNORECASE)
 _MACRO_LINK = re.compile(r"/(?:vbaProject|wordVbaData|xl(?:Intl)?Macrosheet)\Z", re.IGNORECASE)
 _LOADED_LINK = re.compile(
-    r"/(?:attachedTemplate|oleObject|frame|subDocument|aFChunk|control|mailMergeSource)\Z", re.I
+    r"/(?:attachedTemplate|oleObject|frame|subDocument|aFChunk|control|mailMergeSource)\Z", re.IGNORECASE
 )
 _ELSEWHERE = re.compile(
-    r"(?:https?|ftp|mhtml|ms-[a-z]+|script|search-ms):|\\\\|//|file:/{0,3}(?:\\\\|/[^/]+\.)", re.I
+    r"(?:https?|ftp|mhtml|ms-[a-z]+|script|search-ms):|\\\\|//|file:/{0,3}(?:\\\\|/[^/]+\.)", re.IGNORECASE
 )
 _LINKS = re.compile(rb"<(?:[\w.-]{1,40}:)?Relationships\b", re.IGNORECASE)
 _MACRO_SHEET = re.compile(
@@ -41,7 +45,6 @@ _MACRO_SHEET = re.compile(
 )
 _INSTRUCTION = re.compile(rb"<(?:[\w.-]{1,40}:)?instrText\b[^>]{0,400}>([^<]{0,4000})")
 _SIMPLE = re.compile(rb"""\binstr\s*=\s*["']\s*([^"'<]{0,400})""")
-_DDE = re.compile(r"\A?\s*\bDDE(?:AUTO)?\b\s+\S", re.IGNORECASE)
 _CELL_DDE = re.compile(
     rb"""<(?:[\w.-]{1,40}:)?(?:ddeLink\b|f\b[^>]{0,200}>[^<]{0,200}?\|\s*(?:'|&apos;)[^<]{0,2000}!)"""
 )
@@ -122,7 +125,7 @@ def _content_types(data: bytes) -> bytes:
     """Return [Content_Types].xml of a zip, b"" if there is none to be read."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as package:
-            texts = []
+            texts: list[bytes] = []
             for info in package.infolist():
                 if info.filename.lower().replace("\\", "/").lstrip("/") == CONTENT_TYPES and len(texts) < 4:  # noqa: PLR2004
                     with package.open(info) as file:
@@ -130,18 +133,6 @@ def _content_types(data: bytes) -> bytes:
     except Exception:  # noqa: BLE001  (a broken or locked zip: whoever unpacks it says so)
         return b""
     return plain(b"".join(texts))
-
-
-def plain(data: bytes) -> bytes:
-    """Return XML or HTML as UTF-8 or the like, whatever Unicode it came in."""
-    for mark, coding in ((b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be")):
-        if data.startswith(mark):
-            return data[2:].decode(coding, "replace").encode()
-    if data[:4] in {b"<\0?\0", b"<\0h\0", b"<\0H\0", b"<\0!\0", b"<\0s\0"}:
-        return data.decode("utf-16-le", "replace").encode()
-    if data[:4] in {b"\0<\0?", b"\0<\0h", b"\0<\0H", b"\0<\0!", b"\0<\0s"}:
-        return data.decode("utf-16-be", "replace").encode()
-    return data
 
 
 def _tags(text: bytes) -> Iterator[tuple[str, dict[str, str]]]:

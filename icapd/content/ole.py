@@ -196,7 +196,7 @@ class _Inside:
 
 
 def native(data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the file in an OLE package ([MS-OLEDS] 2.3.6 and the Packager's own layout), as far as it is one."""
+    """Yield the file in an OLE package ([MS-OLEDS] 2.3.6, the Packager's own layout), as far as it is one."""
     size = int.from_bytes(data[:4], "little")
     inner = data[4 : 4 + size] if 0 < size <= len(data) - 4 else data
     label = re.compile(rb"\x02\0([^\0]{0,300})\0([^\0]{0,300})\0.{4}(.{4})", re.DOTALL).match(inner)
