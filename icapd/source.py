@@ -197,17 +197,18 @@ def validate(document: Document, model: type[_Model]) -> _Model:
     try:
         return model.model_validate(document.value)
     except pydantic.ValidationError as error:
-        raise ConfigErrors(_errors(document, model, error)) from error
+        raise ConfigErrors(faults(document, model, error)) from error
     except RecursionError as error:
         raise ConfigErrors([document.error((), "is nested too deeply")]) from error
 
 
-def _errors(
-    document: Document, model: type[pydantic.BaseModel], error: pydantic.ValidationError
+def faults(
+    document: Document, model: type[pydantic.BaseModel], error: pydantic.ValidationError, part: Place = ()
 ) -> Iterator[ConfigError]:
+    """Yield what `error` says of `document`, or of the part of it that was held against `model`."""
     for fault in error.errors(include_url=False):
         place: Place = fault["loc"]
-        yield document.error(place, _message(model, place, fault["type"], fault["msg"]))
+        yield document.error((*part, *place), _message(model, place, fault["type"], fault["msg"]))
 
 
 def _message(model: type[pydantic.BaseModel], place: Place, kind: str, text: str) -> str:

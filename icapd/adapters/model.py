@@ -33,14 +33,28 @@ class Body(Protocol):
 class Xaction(Protocol):
     """One message under scan (libecap's host::Xaction)."""
 
-    transaction: Transaction
-    shape: Shape
-    body: Body
-    report: Report
-    """What inspection found; its items are what to scan."""
+    @property
+    def transaction(self) -> Transaction:
+        """The heads, and who asks."""
+        ...
+
+    @property
+    def shape(self) -> Shape:
+        """What the heads say of the body."""
+        ...
+
+    @property
+    def body(self) -> Body:
+        """The body as it came."""
+        ...
+
+    @property
+    def report(self) -> Report:
+        """What inspection found; its items are what to scan. Open until scan and threads have ended."""
+        ...
 
     def in_thread(self, call: Callable[[], _T]) -> Awaitable[_T]:
-        """Run blocking work off the reactor."""
+        """Run blocking work off the reactor, in one of a few threads that the adapter has to itself."""
         ...
 
 
