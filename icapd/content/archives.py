@@ -69,8 +69,12 @@ def _tar(piece: Piece, budget: Budget) -> Iterator[Part | Flaw]:
             for member in archive:
                 budget.member()
                 archive.members.clear()  # type: ignore[attr-defined]  # else all headers stay in memory
-                if member.isreg() and member.size:
+                if member.size <= 0:
+                    continue
+                if member.isreg():
                     yield Part(member.name, _tar_content(archive, member), min(member.size, piece.size))
+                else:  # a link or folder that brings content: readers differ on whether it has any
+                    yield Part(member.name, _raw(piece, member), min(member.size, piece.size), guessed=True)
     except (tarfile.TarError, OSError, ValueError, OverflowError) as error:
         yield Flaw(Kind.UNSCANNABLE, f"broken tar ({str(error)[:80]})")
 
@@ -84,6 +88,12 @@ def _tar_content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> Iterator[
             yield chunk
     except (tarfile.TarError, OSError, ValueError) as error:
         raise Broken(str(error)[:80] or "ends early") from None
+
+
+def _raw(piece: Piece, member: tarfile.TarInfo) -> Iterator[bytes]:
+    end = min(member.offset_data + member.size, piece.size)
+    for at in range(member.offset_data, end, STEP):
+        yield os.pread(piece.fd, min(STEP, end - at), at)
 
 
 def _libarchive(kind: str, piece: Piece, budget: Budget) -> Iterator[Part | Flaw]:
@@ -100,8 +110,6 @@ def _libarchive(kind: str, piece: Piece, budget: Budget) -> Iterator[Part | Flaw
         with libarchive.fd_reader(fd, format_name=read, filter_name=filtered) as archive:
             for entry in archive:
                 budget.member()
-                if not entry.isreg:
-                    continue
                 came = True
                 name = _name(entry)
                 if ffi.libarchive.archive_entry_is_encrypted(entry._entry_p) > 0:  # noqa: SLF001

@@ -88,6 +88,7 @@ class _Brotli:
         import brotli  # noqa: PLC0415  (children only, and only when it comes up)
 
         self._inner = brotli.Decompressor()
+        self._more = False
 
     @property
     def eof(self) -> bool:
@@ -95,10 +96,12 @@ class _Brotli:
 
     @property
     def needs_input(self) -> bool:
-        return bool(self._inner.can_accept_more_data())
+        return bool(self._inner.can_accept_more_data()) and not self._more
 
     def decompress(self, data: bytes, max_length: int = -1) -> bytes:
-        return bytes(self._inner.process(data, output_buffer_limit=max_length))
+        out = bytes(self._inner.process(data, output_buffer_limit=max_length))
+        self._more = bool(out)  # it may hold output although it has no input left
+        return out
 
 
 def _zstd() -> Decoder:

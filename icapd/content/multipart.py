@@ -121,15 +121,17 @@ def _part(data: Buffer, start: int, end: int) -> Iterator[Part]:
     headers = Headers(b"\r\n" + b"\r\n".join(block.splitlines()) + b"\r\n\r\n")
     media = tuple(value.decode("latin-1") for value in headers.get_all(b"content-type"))
     names = disposition_names(headers)
-    name = names[0][0] if names else ""
+    name = names[-1][0] if names else "part"  # the field's name comes before the file's
+    known = tuple(reading for readings in names for reading in readings)
     coded = [value.strip().lower() for value in headers.get_all(b"content-transfer-encoding")]
     size = max(0, end - body)
     if size == 0:
         return
-    yield Part(name or "part", _as_is(data, body, end), size, media)
+    yield Part(name, _as_is(data, body, end), size, media, names=known)
     for coding in coded:
         if coding in _DECODERS:
-            yield Part(name or "part", _DECODERS[coding](data, body, end), size, media, guessed=True)
+            decoded = _DECODERS[coding](data, body, end)
+            yield Part(name, decoded, size, media, guessed=True, names=known)
 
 
 def _as_is(data: Buffer, start: int, end: int) -> Iterator[bytes]:

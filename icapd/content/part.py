@@ -16,7 +16,8 @@ class Part:
     """One part: its content comes in `chunks`, made of `source` bytes of the container.
 
     Chunks may raise icapd.content.codings.Broken after all that could be had. `media` are types declared for
-    the part. `guessed`: it only looks like a part, so it may be broken or empty without being a finding.
+    the part, `names` what else it may be saved as. `guessed`: it only looks like a part; broken or empty, it is no
+    finding.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Part:
     source: int
     media: tuple[str, ...] = ()
     guessed: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -195,7 +195,7 @@ class Walk:
             self.store.drop(piece)
             return
         known = piece.sha256 in self._seen
-        self._visit(piece, _Told(path, within.depth + 1, part.media, (part.name,), above))
+        self._visit(piece, _Told(path, within.depth + 1, part.media, (part.name, *part.names), above))
         if known:
             self.store.drop(piece)
 

@@ -80,16 +80,16 @@ def unzip(data: Buffer, budget: Budget) -> Iterator[Part | Flaw]:
             yield from reader.parts()
             after = spans[at] = max(after, reader.after)
         at = data.find(_LOCAL, after)
+    starts = list(spans)  # ascending
     for place in sorted(by_place.keys() - spans.keys()):  # inside others
         budget.clock()
         local = _local(data, place)
-        if local is not None and not _is_nested(by_place[place], spans):
+        if local is not None and not _is_nested(by_place[place], starts, spans):
             yield from _Reader(data, local, by_place[place], budget).parts()
 
 
-def _is_nested(members: list[Member], spans: dict[int, int]) -> bool:
+def _is_nested(members: list[Member], starts: list[int], spans: dict[int, int]) -> bool:
     """Tell whether these lie with their directory in one member: another archive, stored, for later."""
-    starts = list(spans)  # ascending
     i = bisect.bisect_right(starts, members[0].at) - 1
     return i >= 0 and all(member.end < spans[starts[i]] for member in members)
 

@@ -135,6 +135,7 @@ TYPES = {
         _type("vhd", "application/x-vhd", rb"conectix|vhdxfile"),
         _type("vmdk", "application/x-vmdk", rb"KDMV|# Disk DescriptorFile"),
         _type("squashfs", "application/x-squashfs", rb"hsqs|sqsh"),
+        _type("xar", "application/x-xar", rb"xar!\0"),
         _type("crx", "application/x-chrome-extension", rb"Cr24[\x02\x03]"),
         _type("iso", "application/x-iso9660-image", rb".{32769}(?:.{2048}){0,2}CD001"),
         _type("dmg", "application/x-apple-diskimage", rb"\x78\x01\x73\x0d\x62\x62\x60|encrcdsa"),
