@@ -150,7 +150,7 @@ def _made(factory: Any, name: str, options: Mapping[str, object]) -> Adapter:  #
     """Call the factory, and see that what it gives is an adapter."""
     try:
         adapter: Adapter = factory(name, options)
-    except AdapterError:
+    except (AdapterError, ConfigErrors):
         raise
     except ValidationError as error:
         lines = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
