@@ -20,6 +20,7 @@ WITHOUT_MIRROR = {
     "icapd/cli/options.py": "every command's tests use it",
     "icapd/content/look.py": "types only",
     "icapd/content/model.py": "types only",
+    "icapd/content/part.py": "types only",
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
     "icapd/lists/__main__.py": "tests/lists/test_child.py runs it",

@@ -16,8 +16,8 @@ class Part:
     """One part: its content comes in `chunks`, made of `source` bytes of the container.
 
     Chunks may raise icapd.content.codings.Broken after all that could be had. `media` are types declared for
-    the part, `names` what else it may be saved as. `guessed`: it only looks like a part; broken or empty, it is no
-    finding.
+    the part, `names` what else it may be saved as. `guessed`: it only looks like a part, so it may be broken
+    or empty without being a finding.
     """
 
     name: str
