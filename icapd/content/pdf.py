@@ -30,8 +30,8 @@ _LENGTH = re.compile(rb"/Length[\s\0]+(\d{1,10})\b(?![\s\0]+\d+[\s\0]+R\b)")
 _FILTER = re.compile(rb"/(?:Filter|F)[\s\0]*(\[[^\]]{0,400}\]|/[\w.+-]{1,40})")
 _PREDICTOR = re.compile(rb"/Predictor[\s\0]+(?!1\b)\d")
 _ESCAPE = re.compile(rb"#([0-9A-Fa-f]{2})")
-_STRING = re.compile(rb"\((?:[^()\\]|\\.)*\)", re.DOTALL)
-_COMMENT = re.compile(rb"%[^\r\n]*")
+_TOKEN = re.compile(rb"\\.|[()%\\]|[\r\n]+|[^()\\%\r\n]+", re.DOTALL)
+_BORDER = re.compile(rb"\b(?:endobj|obj|trailer|startxref)\b")
 _END = rb"(?=[\s\0()<>\[\]{}/%]|\Z)"
 _LOCKED = re.compile(rb"/Encrypt[\s\0]*(?:\d{1,10}[\s\0]+\d{1,5}[\s\0]+R\b|<<)")
 _ACTIONS = (
@@ -48,6 +48,7 @@ _REFERRED = re.compile(rb"/EF[\s\0]*<<([^>]{0,400})|/(?:JS|XFA)([\s\0]+\d{1,10}[
 _REFERENCE = re.compile(rb"(\d{1,10})[\s\0]+\d{1,5}[\s\0]+R\b")
 _MAX_HEAD = 8192  # bytes before `stream` in which its dictionary is looked for
 _MAX_FILTERS = 8
+_CLOCK_EVERY = 4096  # tokens between two looks at the clock
 _MAX_SKELETON = 64 << 20
 
 
@@ -62,13 +63,13 @@ class _Stream:
 def look_pdf(data: bytes, budget: Budget) -> Look:
     """Look inside a PDF. Parts are attachments and scripts kept in streams."""
     streams, text = _split(data, budget)
-    locked = _LOCKED.search(_bare(text)) is not None
+    locked = _LOCKED.search(_bare(text, budget)) is not None
     pieces = [text]
     for stream in streams:
         if _OBJECTS.search(stream.head) is not None and not locked:
             pieces.append(_decoded(data, stream, budget))
             budget.output(len(pieces[-1]))
-    text = _bare(b"\n".join(pieces))
+    text = _bare(b"\n".join(pieces), budget)
     looked: dict[Finding, None] = {}
     if locked:
         looked[found(Kind.ENCRYPTED, "PDF")] = None
@@ -122,13 +123,34 @@ def _names(text: bytes) -> bytes:
     return _ESCAPE.sub(lambda match: bytes([int(match[1], 16)]), text) if b"#" in text else text
 
 
-def _bare(text: bytes) -> bytes:
+def _bare(text: bytes, budget: Budget) -> bytes:
     """Return text without strings and comments, where names are no names."""
-    for _ in range(3):  # strings nest; deeper ones are left
-        text, count = _STRING.subn(b"()", text) if b"(" in text else (text, 0)
-        if not count:
-            break
-    return _names(_COMMENT.sub(b"", text))
+    return _names(b"\n".join(_without_strings(one, budget) for one in _BORDER.split(text)))
+
+
+def _without_strings(text: bytes, budget: Budget) -> bytes:
+    """Return what stands between two borders without strings and comments; a string that never ends stays."""
+    if b"(" not in text and b"%" not in text:
+        return text
+    kept: list[bytes] = []
+    depth = begins = 0
+    comment = False
+    for count, token in enumerate(_TOKEN.finditer(text)):
+        if count % _CLOCK_EVERY == 0:
+            budget.clock()
+        sign = token[0][:1]
+        if comment:
+            comment = sign not in b"\r\n"
+        elif sign == b"(":
+            begins = begins if depth else token.start()
+            depth += 1
+        elif depth:
+            depth -= sign == b")"
+        elif sign == b"%":
+            comment = True
+        else:
+            kept.append(token[0])
+    return b"".join(kept) + (text[begins:] if depth else b"")
 
 
 def _referred(text: bytes) -> set[int]:

@@ -6,6 +6,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING
 
+from icapd.content.budget import LimitReached
 from icapd.content.look import Look, found
 from icapd.content.ole import native
 from icapd.verdicts import Finding, Kind
@@ -30,13 +31,21 @@ _FILE = re.compile(rb"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1|PK\x03\x04|MZ.{60}|%PDF-|
 _CLOCK_EVERY = 4096  # tokens between two looks at the clock
 _MAX_OBJECTS = 500
 _MAX_CLASS = 255
+_MOST_READ = 8  # times a document is read for its objects
 
 
 def look_rtf(data: bytes, budget: Budget) -> Look:
     """Look inside RTF. Parts are the files in its objects."""
     looked: dict[Finding, None] = {}
     starts = [match.end() for match, _ in zip(_DATA.finditer(data), range(_MAX_OBJECTS), strict=False)]
-    objects = [binary for start in starts for binary in _binaries(data, start, budget)]
+    objects: list[bytes] = []
+    read = 0
+    for start in starts:
+        end, binaries = _binaries(data, start, budget)
+        objects += binaries
+        read += end - start
+        if read > _MOST_READ * len(data):  # objects in objects in objects
+            raise LimitReached("depth")
     if objects:
         looked[found(Kind.ACTIVE_CONTENT, "RTF.Object")] = None
     if _UPDATE.search(data) is not None:
@@ -50,8 +59,8 @@ def look_rtf(data: bytes, budget: Budget) -> Look:
     return Look(tuple(looked), _parts(objects))
 
 
-def _binaries(data: bytes, start: int, budget: Budget) -> list[bytes]:
-    """Return what an object's digits may stand for: without what nested groups hold, and with it."""
+def _binaries(data: bytes, start: int, budget: Budget) -> tuple[int, list[bytes]]:
+    """Return where an object ends, and what its digits may be: without nested groups, and with them."""
     outer: list[bytes] = []
     every: list[bytes] = []
     depth = count = 0
@@ -75,7 +84,7 @@ def _binaries(data: bytes, start: int, budget: Budget) -> list[bytes]:
     found_digits = [b"".join(outer), b"".join(every)]
     if found_digits[0] == found_digits[1]:
         found_digits.pop()
-    return [binascii.unhexlify(digits[: len(digits) // 2 * 2]) for digits in found_digits if len(digits) > 1]
+    return at, [binascii.unhexlify(one[: len(one) // 2 * 2]) for one in found_digits if len(one) > 1]
 
 
 def _parts(objects: list[bytes]) -> Iterator[tuple[str, bytes]]:
