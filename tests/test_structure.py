@@ -15,6 +15,7 @@ VAGUE = {"handler", "manager", "engine", "processor", "utils", "misc", "helper",
 # Modules without a test file of their own, and where they are tested instead.
 WITHOUT_MIRROR = {
     "icapd/__main__.py": "tests/cli/test_main.py runs it",
+    "icapd/adapters/child.py": "tests/adapters/test_children.py asks, stops and kills it",
     "icapd/adapters/model.py": "types only",
     "icapd/cli/demo.py": "tests/e2e/test_demo.py runs it",
     "icapd/cli/options.py": "every command's tests use it",

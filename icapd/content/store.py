@@ -6,6 +6,8 @@ import contextlib
 import hashlib
 import mmap
 import os
+import re
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,10 +16,38 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from _typeshed import ReadableBuffer
+
     from icapd.content.budget import Stream
 
 IN_MEMORY = 1 << 20  # bytes of a piece kept in a memfd; larger ones the kernel can write out
 _STEP = 1 << 18
+
+
+class _View(mmap.mmap):
+    """A mapped file whose searches stay inside.
+
+    Those of CPython 3.11's mmap read past the end, which kills the process where a page ends.
+    """
+
+    def find(self, sub: ReadableBuffer, start: int = 0, end: int = sys.maxsize) -> int:
+        """Return the first place of `sub`, -1 if there is none."""
+        match = re.compile(re.escape(bytes(sub))).search(self, start, end)
+        return -1 if match is None else match.start()
+
+    def rfind(self, sub: ReadableBuffer, start: int = 0, end: int = sys.maxsize) -> int:
+        """Return the last place of `sub`, -1 if there is none."""
+        wanted = bytes(sub)
+        stop = min(end, len(self))
+        while stop - start >= len(wanted):
+            first = max(start, stop - _STEP)
+            at = self[first:stop].rfind(wanted)
+            if at >= 0:
+                return first + at
+            if first == start:
+                break
+            stop = first + len(wanted) - 1
+        return -1
 
 
 @dataclass(slots=True)
@@ -35,7 +65,7 @@ class Piece:
         if self.size == 0:
             yield b""
             return
-        with mmap.mmap(self.fd, self.size, prot=mmap.PROT_READ) as data:
+        with _View(self.fd, self.size, prot=mmap.PROT_READ) as data:
             yield data
 
 

@@ -51,3 +51,17 @@ def test_no_room_is_an_os_error(tmp_path: Path) -> None:
     store = Store(str(tmp_path / "missing"))
     with pytest.raises(OSError, match="No such file"):
         store.keep([b"x" * (IN_MEMORY + 1)], None)
+
+
+@pytest.mark.parametrize("size", [1, 4095, 4096, 2 * IN_MEMORY, 4 * IN_MEMORY, 5 * IN_MEMORY])
+def test_searches_find_and_stay_inside(size: int) -> None:
+    store = Store()
+    data = bytes(size - 1) + b"P"
+    piece, _ = store.keep([data], None)
+    with piece.mapped() as there:
+        for wanted in (b"P", b"PK\x03\x04", b"\0P", b"a\0b"):
+            assert there.find(wanted) == data.find(wanted)
+            assert there.rfind(wanted) == data.rfind(wanted)
+            assert there.find(wanted, size // 2) == data.find(wanted, size // 2)
+            assert there.rfind(wanted, 0, size // 2) == data.rfind(wanted, 0, size // 2)
+    store.close()

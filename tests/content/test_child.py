@@ -1,0 +1,97 @@
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from icapd.content import wire
+from icapd.content.budget import Bounds
+from icapd.content.model import Report, Shape
+from tests.content.making import MARK, body_of, read, walk, zipped
+
+START = "import sys; from icapd.content.child import main; sys.exit(main(int(sys.argv[1])))"
+
+
+class Child:
+    def __init__(self, link: socket.socket, process: subprocess.Popen[bytes]) -> None:
+        self.link, self.process = link, process
+        self.frames = wire.Frames()
+
+    def take(self) -> tuple[Any, list[int]]:
+        """One frame, and what descriptors came with it and after."""
+        fds: list[int] = []
+        value = None
+        while value is None or len(fds) < wire.descriptors_of(value | {"items": value.get("items", [])}):
+            data, came, _, _ = socket.recv_fds(self.link, 65536, 250)
+            assert data
+            fds += came
+            self.frames.feed(data)
+            value = value or self.frames.take()
+        self.frames.skip(100)
+        return value, fds
+
+    def ask(self, data: bytes, shape: Shape = Shape(), digest: str | None = None) -> Report:  # noqa: B008
+        with body_of(data) as body:
+            socket.send_fds(self.link, [wire.order(shape, body.size, digest or body.sha256)], [body.fd])
+            value, fds = self.take()
+            return wire.read_answer(value, os.dup(body.fd), fds)
+
+
+@contextmanager
+def child(memory: int = 512 << 20, parent: int | None = None, **bounds: Any) -> Iterator[Child]:
+    ours, theirs = socket.socketpair()
+    with ours:
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-c", START, str(theirs.fileno())], pass_fds=[theirs.fileno()]
+            )
+        made = Child(ours, process)
+        values = {name: getattr(Bounds(**bounds), name) for name in Bounds.__slots__}
+        settings = {"bounds": values, "memory": memory, "directory": None, "parent": parent or os.getpid()}
+        ours.sendall(wire.frame(settings))
+        ours.settimeout(30)
+        yield made
+    assert process.wait(30) == 0  # it ends with the socket
+
+
+def test_it_says_what_the_walk_says_here() -> None:
+    with child() as one:
+        assert "ready" in one.take()[0]
+        for data in (
+            zipped(("a", MARK), ("b", zipped(("c", b"x")))),
+            MARK,
+            b"",
+            zipped(*((str(n), b"%d" % n) for n in range(300))),
+        ):
+            report = one.ask(data)
+            assert read(report).plain == walk(data).plain
+            report.close()
+
+
+def test_it_is_bounded() -> None:
+    with child(memory=300 << 20, members=50) as one:
+        pid = one.take()[0]["ready"]
+        assert resource.prlimit(pid, resource.RLIMIT_AS) == (300 << 20, 300 << 20)
+        assert resource.prlimit(pid, resource.RLIMIT_CORE) == (0, 0)
+        assert resource.prlimit(pid, resource.RLIMIT_NOFILE)[0] == 50 + 256
+        one.ask(MARK).close()
+        assert 10 < resource.prlimit(pid, resource.RLIMIT_CPU)[0] < 60
+
+
+def test_it_keeps_no_descriptors() -> None:
+    with child() as one:
+        pid = one.take()[0]["ready"]
+        one.ask(zipped(("a", MARK))).close()
+        before = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        for _ in range(20):
+            one.ask(zipped(("a", MARK), ("b", b"x" * 2_000_000))).close()
+        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) == before
+
+
+def test_without_its_parent_it_does_not_begin() -> None:
+    with child(parent=1) as one:
+        assert one.link.recv(100) == b""
