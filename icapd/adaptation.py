@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from icapd.http import TUNNEL_METHODS, HeadError, normal_host
 from icapd.pages import Pages, page_values
-from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect, TlsDecision
+from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect, Refuse, TlsDecision, TrafficRule
 from icapd.replies import (
     blocked_reply,
     follows_redirects,
@@ -88,14 +88,18 @@ def adapt(
     `marks_connect`: whether the asking Squid runs the fragment that reads our marks. `refused`: the user
     is denied whatever the rules say, since what they ask about him could not be told.
     """
-    decision = _REFUSED if refused else policy.decide(tx)
+    if tx.misuse is not None:
+        decision = Decision(Refuse(tx.misuse), "tunnel")
+    else:
+        decision = _REFUSED if refused else policy.decide(tx)
     action = decision.action
     request = tx.request
     tunnel = None  # the CONNECT to mark
     closes = False
     if request is not None and tx.point is _REQMOD and request.method.upper() in TUNNEL_METHODS:
         closes = True
-        if marks_connect and request.method == "CONNECT":  # there is nothing to decrypt behind a NONE
+        ends = isinstance(decision.rule, TrafficRule) and decision.rule.ends_connect
+        if marks_connect and request.method == "CONNECT" and not ends:  # nothing to decrypt behind a NONE
             tunnel = request
     if type(action) in _PASSING:
         return Outcome(decision, _VIRGIN) if tunnel is None else _let_through(decision, tx, tunnel, policy)

@@ -33,6 +33,7 @@ from icapd.options import (
     Server,
     SquidAddress,
     SquidPath,
+    SquidWord,
     not_empty,
     standard_output,
 )
@@ -105,6 +106,15 @@ class SquidPort(_Options):
 
     address: SquidAddress = Field(description="PORT or ADDRESS:PORT")
     bump: bool = Field(default=False, description="decrypt HTTPS on this port (ssl-bump)")
+    mode: Literal["forward", "intercept", "tproxy"] = Field(
+        default="forward",
+        description="who brings connections here: clients that know of the proxy, or the network",
+    )
+
+    @property
+    def intercepts(self) -> bool:
+        """Whether the network brings connections here (with bump those of HTTPS, else those of HTTP)."""
+        return self.mode != "forward"
 
 
 class SquidGroup(_Options):
@@ -142,6 +152,10 @@ class SquidSettings(_Options):
     )
     ssl_db: SquidPath = Field(
         default=Path("/var/spool/squid/ssl_db"), description="database of the certificate maker"
+    )
+    policy_program: tuple[SquidWord, ...] = Field(
+        default=(),
+        description="program that Squid asks about intercepted TLS; unless given, this icapd's",
     )
     error_directory: SquidPath | None = Field(
         default=None,

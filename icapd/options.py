@@ -182,6 +182,7 @@ FieldName = Annotated[str, AfterValidator(_field_name)]
 GroupName = Annotated[str, AfterValidator(_group_name)]
 Acl = Annotated[str, AfterValidator(_acl)]
 File = Annotated[Path, AfterValidator(_file)]
+SquidWord = Annotated[str, Field(min_length=1), AfterValidator(_one_word)]
 SquidPath = Annotated[Path, AfterValidator(_file), AfterValidator(_one_word_path)]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 

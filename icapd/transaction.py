@@ -56,7 +56,10 @@ class Transaction:
     since the epoch; `sni` and `connect_host` are names the tunnel was opened with.
     `body` is of the message at hand, None while only its head is here; `body_follows` tells
     whether the policy will be asked again when it has been read. `addresses` are those that
-    the request's host leads to, as text, where somebody told them.
+    the request's host leads to, as text, where somebody told them. `nameless`: the host is no more than
+    the address that an intercepted connection goes to; its name is not known yet. `misuse` says why the
+    tunnel that the request came in must not carry it; `again` is the id of the decision that a CONNECT asks
+    for once more.
     """
 
     point: Point
@@ -70,3 +73,6 @@ class Transaction:
     body: BodyFacts | None = None
     addresses: tuple[str, ...] = ()
     body_follows: bool = False
+    nameless: bool = False
+    misuse: str | None = None
+    again: str | None = None

@@ -15,6 +15,7 @@ COMMANDS = {
     "ca": "icapd.cli.ca:ca",
     "check": "icapd.cli.check:check",
     "demo": "icapd.cli.demo:demo",
+    "helper": "icapd.cli.external_acl:external_acl",
     "explain": "icapd.cli.explain:explain",
     "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",

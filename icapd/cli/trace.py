@@ -10,6 +10,7 @@ from icapd.policy.explain import (
     Explanation,
     action_name,
     connect_before,
+    effect_of,
     explain,
     shown,
     waits_for,
@@ -59,6 +60,12 @@ def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
     if decision.workspace:
         yield f"  workspace  {decision.workspace}"
     yield f"  user gets  {shown(last, location=subject.location(last), bumps=subject.bumps)}"
+    came = effect_of(last, location=subject.location(last), bumps=subject.bumps)
+    if came is not None:
+        yield f"  browser    {came.browser}"
+        yield f"  certified  {came.certificate or 'by nobody: no TLS comes about'}"
+        yield f"  server     {'is contacted' if came.contacted else 'is not contacted'}"
+        yield from () if came.opens is None else [f"  bypass     opens {came.opens}"]
     if last.tls is not None:
         by = "no rule" if last.tls.rule is None else f"{last.tls.rule.name}, {last.tls.rule.source}"
         yield f"  tunnel     {last.tls.action} ({by})"

@@ -17,6 +17,7 @@ from icapd.errors import IcapdError
 from icapd.squid import parse_check
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from types import TracebackType
 
@@ -45,14 +46,24 @@ class Lab:
     Entering raises IcapdError, one line that says which program failed and where its log is.
     """
 
-    def __init__(self, directory: Path, plan: Plan, *, squid: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        plan: Plan,
+        *,
+        squid: str,
+        origin: Callable[..., Origin] = Origin,
+        https: int = 0,
+    ) -> None:
+        """Bind the origins, made by `origin`; theirs are any free ports unless `https` is one."""
         self.contacts = Contacts()
         self._squid = squid
-        self._http = Origin(self.contacts)
+        self._http = origin(self.contacts, (plan.address, 80 if https else 0))
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._https = Origin(self.contacts, self._context)
+        self._https = origin(self.contacts, (plan.address, https), self._context)
         names = ("icap", *(port.name for port in plan.proxy_ports))
         ports = dict(zip(names, free_ports(len(names)), strict=True))
+        ports |= {port.name: port.number for port in plan.proxy_ports if port.number}
         self.site = Site(directory, plan, ports | {"http": self._http.port, "https": self._https.port})
         self.decisions = Decisions(self.site.decisions)
         self._children: list[Child] = []
@@ -97,9 +108,9 @@ class Lab:
         squid = self._child(
             "squid", [self._squid, "--foreground", "-n", name, "-f", str(self.site.squid_conf)]
         )
-        ports = [self.site.ports[port.name] for port in self.site.plan.proxy_ports]
+        ports = [self.site.ports[port.name] for port in self.site.plan.proxy_ports if port.mode == "forward"]
         try:
-            squid.wait_until(lambda: all(map(accepts, ports)))
+            squid.wait_until(lambda: all(map(accepts, ports)), 30)
         except IcapdError as error:
             raise IcapdError(self._squids_word() or str(error)) from error
 

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     import socket
     import ssl
 
-# Not 127.0.0.1: Squid may reach this one address on loopback, and must be seen to refuse the others.
-ADDRESS = "127.0.0.2"
 ETAG = '"demo-1"'
 PAGE_MARK = "origin itself"
 _CHUNK = 7000  # bytes; not a divisor of any size that Squid or icapd uses for its buffers
@@ -38,18 +36,18 @@ def pattern(size: int) -> bytes:
 
 
 class Origin(ThreadingHTTPServer):
-    """One origin at a free port of ADDRESS, served by threads of this process."""
+    """One origin at `place`, an address and a port (0 is any free one), served by threads of this process."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, contacts: Contacts, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, contacts: Contacts, place: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self.contacts = contacts
         self.scheme = "https" if tls else "http"
         self._tls = tls
         if tls is not None:
             tls.sni_callback = self._hello_received
-        super().__init__((ADDRESS, 0), _Exchange)
+        super().__init__(place, _Exchange)
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), name=self.scheme, daemon=True)
 
     @property

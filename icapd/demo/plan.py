@@ -15,13 +15,21 @@ class ProxyPort:
 
     name: str
     bump: bool
+    mode: str = "forward"
+    number: int = 0  # 0 is any free one
+
+    @property
+    def listen(self) -> str:
+        """What stands before its number: where the network brings connections, they have any address."""
+        return "127.0.0.1:" if self.mode == "forward" else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A policy, the names its origins have, Squid's ports and what else Squid is told.
 
-    The origins have the names `uncertified` too, but no certificate with them.
+    The origins have `address` (not 127.0.0.1: Squid may reach this one address on loopback, and must be seen
+    to refuse the others). They have the names `uncertified` too, but no certificate with them.
     In `policy` and `squid_lines` $http and $https are the origins' ports, $NAME is a proxy port's and
     $directory the lab's directory. `squid_lines` stand before icapd's fragment.
     """
@@ -31,3 +39,4 @@ class Plan:
     uncertified: tuple[str, ...] = ()
     proxy_ports: tuple[ProxyPort, ...] = (ProxyPort(BUMP, bump=True), ProxyPort(PLAIN, bump=False))
     squid_lines: str = ""
+    address: str = "127.0.0.2"

@@ -12,7 +12,6 @@ from string import Template
 from typing import TYPE_CHECKING
 
 from icapd.config import load_config
-from icapd.demo.origin import ADDRESS
 from icapd.demo.plan import BUMP, ORIGIN
 from icapd.errors import IcapdError
 from icapd.pki import SQUID_USER, make_bump_ca, make_certgen_db, make_server_certificate
@@ -53,7 +52,7 @@ policy: policy.yaml
 decisions: logs/decisions.jsonl
 squid:
   ports: [$squid_ports]
-  clients: [127.0.0.0/8]
+  clients: [127.0.0.0/8, 10.0.0.0/8]
   ca: ca/bump.pem
   ssl_db: run/ssl_db
   origin_ca: ca/origin.crt
@@ -122,14 +121,16 @@ def write_site(site: Site, context: ssl.SSLContext) -> None:
     _write_certificates(site, context)
     ports = site.ports
     squid_ports = [
-        f'{{address: "127.0.0.1:{ports[port.name]}", bump: {str(port.bump).lower()}}}'
+        f'{{address: "{port.listen}{ports[port.name]}", bump: {str(port.bump).lower()}, mode: {port.mode}}}'
         for port in site.plan.proxy_ports
     ]
     names = " ".join(site.plan.names + site.plan.uncertified)
     texts = {
-        "hosts": f"127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {names}\n",
+        "hosts": f"127.0.0.1 localhost\n::1 localhost\n{site.plan.address} {names}\n",
         "policy.yaml": site.fill(site.plan.policy),
-        "icapd.yaml": _ICAPD_YAML.substitute(ports, origin=ADDRESS, squid_ports=", ".join(squid_ports)),
+        "icapd.yaml": _ICAPD_YAML.substitute(
+            ports, origin=site.plan.address, squid_ports=", ".join(squid_ports)
+        ),
         "squid.conf": _SQUID_CONF.substitute(directory=directory, extra=site.fill(site.plan.squid_lines)),
     }
     for name, text in texts.items():

@@ -1,5 +1,6 @@
 """One record per transaction: what was decided, by which rule, for whom."""
 
 from icapd.events.decisions import ALLOWED, DecisionLog, decision_line, record_line
+from icapd.events.tunnels import ticket_line, with_tunnel
 
-__all__ = ["ALLOWED", "DecisionLog", "decision_line", "record_line"]
+__all__ = ["ALLOWED", "DecisionLog", "decision_line", "record_line", "ticket_line", "with_tunnel"]

@@ -6,6 +6,8 @@ into the matchers of `match`, which are evaluated, printed and compiled to Squid
 match. ICAP, `explain`, `check` and `test` ask the same `Policy`.
 """
 
+from icapd.policy.connect import Effect, effect, is_for_inner
+from icapd.policy.facts import names_of
 from icapd.policy.load import load_policy
 from icapd.policy.model import Policy
 from icapd.policy.rules import (
@@ -33,6 +35,7 @@ __all__ = [
     "Bypass",
     "Check",
     "Decision",
+    "Effect",
     "Policy",
     "ProtectionRule",
     "Redirect",
@@ -43,5 +46,8 @@ __all__ = [
     "TlsRule",
     "TrafficRule",
     "Workspace",
+    "effect",
+    "is_for_inner",
     "load_policy",
+    "names_of",
 ]

@@ -89,6 +89,7 @@ class Builder:
             action = read(one.text.action, (*one.place, "action"))
             exempts = isinstance(action, (Allow, Bypass))
             when, unless = self._conditions(one, exempts=exempts)
+            self._check_connect(one, action)
             if action is not None and one.enabled:
                 rules.append(
                     TrafficRule(
@@ -99,6 +100,7 @@ class Builder:
                         unless,
                         exempts,
                         action,
+                        ends_connect=one.text.connect == "end",
                         shadow=one.text.mode == "shadow",
                         group=one.group,
                         workspace=one.workspace,
@@ -141,6 +143,7 @@ class Builder:
             action = one.text.action
             exempts = action in _EXEMPTING if isinstance(action, str) else False
             when, unless = self._conditions(one, exempts=exempts)
+            self._check_connect(one, None)
             if action not in TLS_ACTIONS:
                 advice = f"a tls rule's action is one of {', '.join(TLS_ACTIONS)}"
                 self._fault((*one.place, "action"), advice)
@@ -160,6 +163,11 @@ class Builder:
                     )
                 )
         return tuple(rules)
+
+    def _check_connect(self, one: _Written, action: Action | None) -> None:
+        """Refuse `connect` where nothing is denied, so that it would say nothing."""
+        if "connect" in one.text.model_fields_set and not isinstance(action, (Block, Redirect)):
+            self._fault((*one.place, "connect"), "`connect` is for access rules that block or redirect")
 
     def _stage(self, stage: str) -> Iterator[_Written]:
         """Yield a stage's rules in the order in which they are asked."""
@@ -217,7 +225,7 @@ class Builder:
         group = entry.group or ""
         if not group:
             self._fault(place, "`rules` make up a group: give its name as `group`")
-        for key in ("name", "when", "unless", "action", "scan", "adapters", "mode"):
+        for key in ("name", "when", "unless", "action", "connect", "scan", "adapters", "mode"):
             if key in entry.model_fields_set:
                 self._fault((*place, key), f"{key!r} belongs into the rules of group {group!r}")
         texts: tuple[RuleText | ProtectionText | None, ...] = entry.rules or ()

@@ -5,11 +5,12 @@ The decisions are those of `Policy.explain`, the code that serves; nothing is de
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from icapd.http import HeadError
-from icapd.policy.rules import Allow, Block, Bypass, Decision, ProtectionRule, Redirect, Refuse
+from icapd.policy.connect import Effect, effect, is_for_inner
+from icapd.policy.rules import Allow, Block, Bypass, Decision, ProtectionRule, Redirect, Refuse, TrafficRule
 from icapd.policy.scanned import Scanned
 from icapd.transaction import Point
 from icapd.verdicts import Kind
@@ -31,8 +32,9 @@ class Asked:
     """One point with its decision. `name` is "connect", "reqmod" or "respmod".
 
     `protection` is which rule of protection applies to what passed bypass and access, whatever was found.
-    `tls` is what Squid is told to do with the tunnel that a CONNECT opens. `tx` is None for a message
-    that could not be read, which the server answers with ICAP's 400.
+    `tls` is what Squid is told to do with the tunnel that a CONNECT opens, `inner` whether it opens only
+    for what is asked inside. `tx` is None for a message that could not be read, which the server answers
+    with ICAP's 400.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Asked:
     decision: Decision
     tls: TlsDecision | None = None
     protection: Decision | None = None
+    inner: bool = False
 
     @property
     def passes(self) -> bool:
@@ -123,7 +126,8 @@ def _ask(policy: Policy, question: Question, point: Point) -> Asked:
         else:
             decision = replace(decision, trace=protection.trace)
     opens = question.is_connect and isinstance(decision.action, _PASSING)
-    return Asked(name, tx, decision, policy.explain_tls(tx) if opens else None, protection)
+    tls = policy.explain_tls(tx) if opens else None
+    return Asked(name, tx, decision, tls, protection, opens and is_for_inner(policy, tx, decision))
 
 
 def action_name(decision: Decision) -> str:
@@ -152,7 +156,9 @@ def shown(asked: Asked, *, location: str | None, bumps: bool = True) -> str:
 
 def _shown_for_connect(asked: Asked, location: str | None, *, bumps: bool) -> str:
     action, tx = asked.decision.action, asked.tx
+    rule = asked.decision.rule
     marked = bumps and tx is not None and tx.request is not None and tx.request.method == "CONNECT"
+    marked = marked and not (isinstance(rule, TrafficRule) and rule.ends_connect)
     if isinstance(action, Redirect):
         return (
             f"a redirect to {location}, inside the tunnel; the server is not contacted" if marked else _ENDED
@@ -164,13 +170,20 @@ def _shown_for_connect(asked: Asked, location: str | None, *, bumps: bool) -> st
     return _TUNNELS[asked.tls.action if asked.tls is not None and marked else "splice"]
 
 
-_ENDED = "the connection is ended; without decryption a browser shows its own error"
+_ENDED = "the connection is ended; a browser shows its own error"
 _TUNNELS = {
     "bump": "the tunnel opens and Squid decrypts it: each request inside is asked about again",
     "splice": "the tunnel opens unread: nothing inside is asked about or scanned",
     "splice_if_sni_matches": "the tunnel opens unread if the TLS name is the same, else it is ended",
     "terminate": "the connection is ended before anything is sent",
 }
+
+
+def effect_of(asked: Asked, *, location: str | None, bumps: bool = True) -> Effect | None:
+    """Return what a CONNECT comes to, None for any other request."""
+    if asked.name != "connect":
+        return None
+    return effect(asked.decision, asked.tls, location=location, bumps=bumps, inner=asked.inner)
 
 
 def waits_for(decision: Decision) -> tuple[str, ...]:
@@ -185,6 +198,7 @@ def as_json(explanation: Explanation, *, location: str | None, bumps: bool = Tru
     """Return what `icapd explain --json` prints, without the id."""
     last = explanation.last
     decision, tls = last.decision, last.tls
+    came = effect_of(last, location=location, bumps=bumps)
     return {
         "action": action_name(decision),
         "stage": decision.stage,
@@ -204,6 +218,7 @@ def as_json(explanation: Explanation, *, location: str | None, bumps: bool = Tru
         "protection": None if last.protection is None else _protection(explanation),
         "tls": None if tls is None else {"action": tls.action, "rule": _name_of(tls.rule)},
         "shows": shown(last, location=location, bumps=bumps),
+        "connect": None if came is None else asdict(came),
         "unread": list(explanation.question.unread),
         "trace": [line for asked in explanation.asked for line in _trace(asked)],
     }

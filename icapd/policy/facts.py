@@ -67,7 +67,8 @@ class Directory(Protocol):
 def names_of(tx: Transaction) -> tuple[str, ...]:
     """Return every name the message has, each once, in normal form.
 
-    URL host first, then Host, SNI, CONNECT host. Raises TargetError if one is ill-formed.
+    URL host first, then Host, SNI, CONNECT host; () where none is known yet. Raises TargetError
+    if one is ill-formed.
     """
     request = tx.request
     sni, connect_host = tx.sni, tx.connect_host
@@ -76,8 +77,8 @@ def names_of(tx: Transaction) -> tuple[str, ...]:
         host = ""
     else:
         host = request.url.host
-        names = (host,)
-        if not request.headers.is_only(b"host", host.encode("ascii")):
+        names = () if tx.nameless else (host,)
+        if not tx.nameless and not request.headers.is_only(b"host", host.encode("ascii")):
             for value in request.headers.get_all(b"host"):
                 if value:
                     names = _with(names, authority_host(value.decode("latin-1")))

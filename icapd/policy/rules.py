@@ -99,9 +99,13 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class TrafficRule(Rule):
-    """A rule of the stages bypass and access."""
+    """A rule of the stages bypass and access.
+
+    `ends_connect`: a CONNECT that it denies is ended, without a page inside the tunnel.
+    """
 
     action: Action
+    ends_connect: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,7 @@ class RuleText(ConditionsText):
     """One rule as it is written."""
 
     action: Any = None
+    connect: Literal["page", "end"] = "page"
 
 
 _Scan = Literal["block", "skip"]

@@ -112,7 +112,7 @@ class Quick:
             return None
         method, url, scheme, host = found
         name = host.decode("ascii")
-        if scheme == b"https" and site.tunnels.host(headers) not in {None, name}:
+        if scheme == b"https" and not site.tunnels.is_plain(headers, name):
             return None
         user = user_of(headers, site.generation.user_headers)
         return (

@@ -18,7 +18,7 @@ from twisted.logger import Logger
 
 from icapd.adaptation import Answer, UseVirgin, adapt, display_url
 from icapd.directory import Directory, Pending, load_directory
-from icapd.events import decision_line
+from icapd.events import decision_line, with_tunnel
 from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.pages import Pages
@@ -125,6 +125,8 @@ class Site:
         """Once a TICK: a new Date, deadlines, what the log has gathered."""
         self.tick += 1
         self.banner = self._banner()
+        for line in self.tunnels.events(time.time()):  # noqa: TID251  # the server's clock
+            self.decisions.append(line)
         self.decisions.flush()
         if self.tick % _LOSS_TICKS == 0 and self.decisions.lost != self._lost:
             self._lost = self.decisions.lost
@@ -155,32 +157,22 @@ class Site:
             )
         except HeadError as error:
             raise RemoteProtocolError(400, str(error)) from None
-        self._attend(tx, headers)
-        marks = FRAGMENT in headers
+        self.tunnels.attend(tx, headers, decision_id)
         directory = generation.directory
         if directory.asked:
             pending = directory.complete(tx.client)
             if pending is not None:
-                decide = partial(self._decide, tx, generation, decision_id, marks)
+                decide = partial(self._decide, tx, generation, decision_id, headers)
                 return Waiting(pending, partial(directory.add, tx.client), decide)
-        return self._decide(tx, generation, decision_id, marks, may_204)
-
-    def _attend(self, tx: Transaction, headers: Mapping[bytes, bytes]) -> None:
-        """Give a request inside a tunnel the name the tunnel was opened to, and note it of a CONNECT."""
-        request = tx.request
-        if request is None:
-            return
-        try:
-            url = request.url
-        except HeadError:
-            return  # the policy refuses it
-        if url.path is None:
-            self.tunnels.opened(headers, url.host)
-        elif url.scheme == "https":
-            tx.connect_host = self.tunnels.host(headers)
+        return self._decide(tx, generation, decision_id, headers, may_204)
 
     def _decide(
-        self, tx: Transaction, generation: Generation, decision_id: str, marks: bool, may_204: bool
+        self,
+        tx: Transaction,
+        generation: Generation,
+        decision_id: str,
+        headers: Mapping[bytes, bytes],
+        may_204: bool,
     ) -> Answer:
         decision = tls = None
         status = 500
@@ -191,15 +183,18 @@ class Site:
                 generation.policy,
                 generation.pages,
                 decision_id,
-                marks_connect=marks,
+                marks_connect=FRAGMENT in headers,
                 refused=directory.asked and directory.refuses(tx.client),
             )
+            if tx.request is not None and tx.request.method == "CONNECT":
+                self.tunnels.concluded(headers, tx, generation.policy, decision, tls)
             status = 204 if may_204 and type(answer) is UseVirgin else 200
         finally:
+            line = decision_line(
+                tx, decision, decision_id=decision_id, url=display_url(tx), status=status, tls=tls
+            )
             self.decisions.append(
-                decision_line(
-                    tx, decision, decision_id=decision_id, url=display_url(tx), status=status, tls=tls
-                )
+                line if tx.request is None or tx.request.method != "CONNECT" else with_tunnel(line, tx)
             )
         return answer
 

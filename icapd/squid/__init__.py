@@ -9,6 +9,7 @@ configuration together with a few lines on logs and process id.
 
 from icapd.squid.check import check_fragment, parse_check
 from icapd.squid.conf import render_conf
+from icapd.squid.steps import Answers
 from icapd.squid.write import is_foreign, write_fragments
 
-__all__ = ["check_fragment", "is_foreign", "parse_check", "render_conf", "write_fragments"]
+__all__ = ["Answers", "check_fragment", "is_foreign", "parse_check", "render_conf", "write_fragments"]

@@ -1,7 +1,6 @@
 """The fragment's text: which blocks a configuration needs, and the values in them.
 
-Pure but for reading the shipped blocks. Every value from icapd.yaml passes `_word`: squid.conf has
-no quoting that holds for all its options, so what could begin a second token is refused.
+Pure but for reading the shipped blocks. Every value from icapd.yaml passes `words.word`.
 """
 
 from __future__ import annotations
@@ -13,31 +12,37 @@ import icapd
 from icapd.data import read_shared
 from icapd.errors import ConfigError
 from icapd.facts import group_header
+from icapd.squid.intercepted import Tls, acl_values, port_name
 from icapd.squid.versions import version_facts
+from icapd.squid.words import word as _word
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from icapd.config import Config, SquidGroup, SquidPort, SquidSettings, UserSettings
+    from icapd.policy import Policy
 
 SIGNATURE = "# Written by icapd"
 MARKS = ("X-Icapd-Verdict", "X-Icapd-Bump", "X-Icapd-Page", "X-Icapd-Location")
 _NAME = re.compile(r"@([a-z_]+)@")
-# Quotes, ` and ( begin other syntaxes of squid.conf, # a comment, ${…} and %… are replaced by Squid.
 _PORTLESS = re.compile(r":0$")
-_UNSAFE = re.compile(r"[^!*+,./0-9:=@A-Z\[\]_a-z~\x80-\U0010ffff-]")
 _BUMPING = "ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=4MB tls-cert="
 
 
-def render_conf(config: Config, errors: Path) -> str:
+def render_conf(config: Config, errors: Path, policy: Policy | None = None) -> str:
     """Return squid.conf's fragment for `config`; `errors` is where Squid will find icapd's error pages.
 
+    `policy` is for what Squid judges alone of TLS connections that it intercepts.
     Raises ConfigError for a value squid.conf cannot hold, or a version too old.
     """
     settings = config.squid
     try:
-        values = {**_values(settings, errors), **_user_values(config.users)}
+        values = {
+            **_values(settings, errors),
+            **_user_values(config.users),
+            **acl_values(Tls(settings, config.file, policy)),
+        }
         blocks = [_filled(name, values) for name in _blocks(settings)]
     except ValueError as error:
         raise ConfigError(config.file, 0, f"squid: {error}") from None
@@ -52,6 +57,8 @@ def _blocks(settings: SquidSettings) -> Iterator[str]:
     """Name the blocks in the order in which Squid must read them."""
     bumps = any(port.bump for port in settings.ports)
     yield "forged"
+    if any(port.intercepts for port in settings.ports):
+        yield "intercepted"
     if bumps:
         yield "nested"
     yield "access"
@@ -63,8 +70,10 @@ def _blocks(settings: SquidSettings) -> Iterator[str]:
     yield "icap"
     yield "facts"
     yield "verdict"
-    if not all(port.bump for port in settings.ports):
+    if any(_plain_ports(settings.ports)):
         yield "plain"
+    if any(port.bump and port.intercepts for port in settings.ports):
+        yield "intercepted_tls"
     if bumps:
         yield "bump"
     yield "log"
@@ -77,7 +86,7 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
     origins = [_word("allow_origins", origin) for origin in settings.allow_origins]
     return {
         "version": settings.version,
-        "ports": "\n".join(_port(port, settings) for port in settings.ports),
+        "ports": "\n".join(_port(*numbered, settings) for numbered in enumerate(settings.ports, 1)),
         "plain_ports": " ".join(_plain_ports(settings.ports)),
         "certgen": _word("certgen", settings.certgen),
         "ssl_db": _word("ssl_db", settings.ssl_db),
@@ -106,14 +115,17 @@ def _user_values(users: UserSettings) -> Mapping[str, str]:
     }
 
 
-def _port(port: SquidPort, settings: SquidSettings) -> str:
-    line = f"http_port {_word('ports', port.address)}"
+def _port(number: int, port: SquidPort, settings: SquidSettings) -> str:
+    option = "https_port" if port.bump and port.intercepts else "http_port"
+    line = f"{option} {_word('ports', port.address)}"
+    if port.intercepts:
+        line += f" {port.mode} name={port_name(number)}"
     return f"{line} {_BUMPING}{_word('ca', settings.ca)}" if port.bump else line
 
 
 def _plain_ports(ports: tuple[SquidPort, ...]) -> Iterator[str]:
     for port in ports:
-        if not port.bump:
+        if not port.bump and not port.intercepts:
             yield port.address.rpartition(":")[2]
 
 
@@ -194,12 +206,3 @@ def _filled(name: str, values: Mapping[str, str]) -> str:
     lines = read_shared("squid", "conf", f"{name}.conf").splitlines()
     filled = [(line, _NAME.sub(lambda match: values[match[1]], line)) for line in lines]
     return "".join(f"{new}\n" for old, new in filled if new or not old)
-
-
-def _word(option: str, value: object) -> str:
-    """Return `value` as one token of squid.conf. Raises ValueError if it would not be one."""
-    text = str(value)
-    if unsafe := _UNSAFE.search(text):
-        msg = f"{option} {text!r}: squid.conf cannot hold {unsafe[0]!r}"
-        raise ValueError(msg)
-    return text

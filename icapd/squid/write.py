@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from icapd.data import shared
 from icapd.errors import IcapdError
+from icapd.policy import load_policy
 from icapd.squid.conf import SIGNATURE, render_conf
 
 if TYPE_CHECKING:
     from icapd.config import Config
+    from icapd.policy import Policy
 
 _SQUIDS_PAGES = (
     Path("/usr/share/squid/errors/templates"),  # Debian
@@ -26,12 +28,13 @@ _READABLE = 0o644  # by Squid's user, which is not ours
 def write_fragments(config: Config, out: Path) -> tuple[Path, ...]:
     """Write `out`/icapd.conf and `out`/errors/ERR_…, over older ones; return what was written.
 
-    Directories are made as needed. Raises ConfigError for a value squid.conf cannot hold,
-    IcapdError if a file cannot be written.
+    Directories are made as needed. Raises ConfigError for a value squid.conf cannot hold, ConfigErrors
+    for a policy that cannot be loaded (intercepted TLS alone needs it), IcapdError if a file cannot be
+    written.
     """
     out = out.absolute()
     errors = config.squid.error_directory or out / "errors"
-    texts = {out / FRAGMENT: render_conf(config, errors)}
+    texts = {out / FRAGMENT: render_conf(config, errors, _policy(config))}
     for page in sorted(shared("squid", "errors").iterdir(), key=lambda page: page.name):
         text = page.read_text(encoding="utf-8")
         texts[out / "errors" / page.name] = text.rstrip("\n")  # Squid would send it with the page
@@ -44,6 +47,13 @@ def write_fragments(config: Config, out: Path) -> tuple[Path, ...]:
         msg = f"{error.filename or out}: {error.strerror}"
         raise IcapdError(msg) from None
     return tuple(texts)
+
+
+def _policy(config: Config) -> Policy | None:
+    """Return the policy where Squid needs to know its rules on tunnels. Raises ConfigErrors."""
+    if not any(port.intercepts and port.bump for port in config.squid.ports):
+        return None
+    return load_policy(config.policy)
 
 
 def is_foreign(out: Path) -> bool:

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from icapd.demo.contacts import Accepted, Contacts, RequestReceived
-from icapd.demo.origin import ADDRESS, ETAG, Origin, pattern
+from icapd.demo.origin import ETAG, Origin, pattern
+
+ADDRESS = "127.0.0.2"
 
 
 @pytest.fixture
 def origin() -> Iterator[Origin]:
-    origin = Origin(Contacts())
+    origin = Origin(Contacts(), (ADDRESS, 0))
     origin.start()
     yield origin
     origin.stop()

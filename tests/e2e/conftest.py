@@ -12,6 +12,8 @@ from icapd.demo.complaints import complaints
 from icapd.demo.exchange import Fetch
 from icapd.demo.lab import Lab, squid_program
 from icapd.demo.plan import Plan, ProxyPort
+from tests.e2e.intercepting import Intercepting
+from tests.e2e.network import Network
 
 NAMES = (
     "open", "blocked", "moved", "updates", "excluded", "excluded-moved", "connect-bypass", "closed",
@@ -116,6 +118,24 @@ def lab(directory: Path) -> Iterator[Lab]:
     with Lab(directory, PLAN, squid=squid_program()) as lab:
         yield lab
     assert complaints(lab.site.logs / "cache.log") == []
+
+
+@pytest.fixture(scope="session")
+def intercepting() -> Iterator[Intercepting]:
+    """A second lab, in network namespaces where the machine allows them (root); else without interception."""
+    directory = Path(tempfile.mkdtemp(prefix="icapd-e2e-"))
+    try:
+        network = Network()
+    except OSError:
+        network = None
+    try:
+        with Intercepting(directory, network) as intercepting:
+            yield intercepting
+    finally:
+        if network is not None:
+            network.close()
+        if not os.environ.get("ICAPD_KEEP_LAB"):
+            shutil.rmtree(directory)
 
 
 @pytest.fixture
