@@ -114,7 +114,7 @@ def test_what_is_no_stream_is_broken(name: str) -> None:
 
 
 def test_zstd_that_wants_a_huge_window_is_broken() -> None:
-    options = {
+    options: dict[int, int] = {
         zstd.CompressionParameter.window_log: 30,
         zstd.CompressionParameter.enable_long_distance_matching: 1,
     }

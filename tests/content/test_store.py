@@ -1,4 +1,5 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,7 @@ def test_a_limit_ends_it_and_what_came_stays() -> None:
 
 
 def test_an_exception_of_the_chunks_is_told() -> None:
-    def chunks():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def chunks() -> Iterator[bytes]:
         yield b"some"
         raise KeyError("x")
 
