@@ -67,7 +67,7 @@ class PyicapOptions(Options):
         default=None,
         ge=0,
         le=65536,
-        description="bytes of a body it is shown first; unless given, all at once",
+        description="bytes of a body it is shown first; unless given, all",
     )
 
 
@@ -139,9 +139,9 @@ class Pyicap:
     def _meaning(self, tx: Transaction, response: ResponseReceived) -> Verdict:
         """Read the answer as this module's head says."""
         if response.status not in {_OK, _NO_CONTENT}:
-            return Verdict(error=f"ICAP {response.status} {response.reason.decode('latin-1')}")
+            return Verdict(error=f"ICAP {response.status} {response.reason}")
         for name in _SIGNS:
-            value = response.fields.get(name)
+            value = response.headers.get(name)
             if value:
                 text = value.decode("latin-1").strip()
                 named = _THREAT.search(text)
@@ -204,7 +204,7 @@ class _Exchange:
 
     def sendall(self, data: bytes) -> None:
         """Take what pyicap writes."""
-        self._connection.receive_data(bytes(data))
+        self._connection.receive(bytes(data))
 
     def settimeout(self, seconds: float | None) -> None:
         """Have no time-out of our own: whoever asked has one."""

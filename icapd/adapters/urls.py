@@ -7,6 +7,7 @@ that they cost one look into a dictionary.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urljoin
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BY = "urls"
 MAX_QUIET = 50_000  # hosts remembered; then it begins anew
+_ABSOLUTE = re.compile(r"(?:(https?|wss?|ftp):/*|//+)", re.IGNORECASE)
+_PASSED_OVER = re.compile(r"[\t\r\n]")
 _MAX_LOCATION = 8192  # characters; a browser follows no longer ones
 
 
@@ -98,15 +101,26 @@ def _destinations(tx: Transaction) -> Iterator[_Place]:
     assert tx.response is not None  # noqa: S101  # the only caller looked
     base = "" if tx.request is None else _url(tx.request)
     for value in tx.response.headers.get_all(b"location")[:8]:
-        # A browser takes backslashes for slashes, and passes over tabs and ends of lines.
-        written = value.decode("latin-1")[:_MAX_LOCATION].replace("\\", "/")
-        written = "".join(each for each in written if each not in "\t\r\n").strip().replace(" ", "%20")
         try:
-            head = RequestHead(f"GET {urljoin(base, written)} HTTP/1.1\r\n\r\n".encode("latin-1"))
+            url = _joined(base, value.decode("latin-1")[:_MAX_LOCATION])
+            head = RequestHead(f"GET {url} HTTP/1.1\r\n\r\n".encode("latin-1"))
             there = Transaction(Point.REQMOD, tx.client, head, now=tx.now)
             yield _Place(there, names_of(there), "Location")
         except ValueError:  # HeadError too: it leads nowhere that HTTP is spoken
             continue
+
+
+def _joined(base: str, location: str) -> str:
+    """Return where a browser goes from `base`: backslashes are slashes, and more than two of them are two.
+
+    Source: WHATWG URL, basic URL parser; tabs and ends of lines are passed over.
+    """
+    text = _PASSED_OVER.sub("", location.replace("\\", "/")).strip().replace(" ", "%20")
+    absolute = _ABSOLUTE.match(text)
+    if absolute is None:
+        return urljoin(base, text)
+    scheme = absolute[1] or base.partition(":")[0]
+    return f"{scheme}://{text[absolute.end() :]}"
 
 
 def _url(request: RequestHead) -> str:
