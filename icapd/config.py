@@ -18,6 +18,7 @@ from icapd.facts import UserHeaders, user_headers
 from icapd.options import (
     Acl,
     AdapterEntry,
+    CacheOptions,
     AdapterText,
     ContentSettings,
     FieldName,
@@ -242,6 +243,7 @@ class Options(_Options):
     limits: Limits = Limits()
     content: ContentSettings = ContentSettings()
     adapters: tuple[AdapterEntry, ...] = Field(default=(), description="what scans messages")
+    verdict_cache: CacheOptions = CacheOptions()
     squid: SquidSettings = SquidSettings()
     users: UserSettings = UserSettings()
 

@@ -212,6 +212,21 @@ class ContentSettings(Options):
     )
 
 
+class CacheOptions(Options):
+    """How much is remembered of what was scanned, and for how long."""
+
+    entries: int = Field(
+        default=100_000, ge=0, le=100_000_000, description="verdicts at most; 0 remembers none"
+    )
+    megabytes: int = Field(default=64, ge=1, le=1_000_000, description="of memory for them, about")
+    clean_ttl: float = Field(
+        default=3600.0, gt=0, le=604_800, description="s for which content is known to be clean"
+    )
+    found_ttl: float = Field(
+        default=86400.0, gt=0, le=604_800, description="s for which it is known what was found in content"
+    )
+
+
 class AdapterText(BaseModel):
     """What every adapter can be told; what else stands there are options of its own."""
 

@@ -12,34 +12,20 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
-from pydantic import Field
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
-from icapd.options import Options
+from icapd.options import CacheOptions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Hashable
+
+__all__ = ["CacheOptions", "CacheStatistics", "Key", "VerdictCache", "Worth"]
 
 V = TypeVar("V")
 
 _TAGS = 2  # whose entries are kept: after a reload, messages of the old generation are still under way
 _OVERHEAD = 400  # bytes of an entry beside its value: key, places in tables
-
-
-class CacheOptions(Options):
-    """How much is remembered of what was scanned, and for how long."""
-
-    entries: int = Field(
-        default=100_000, ge=0, le=100_000_000, description="verdicts at most; 0 remembers none"
-    )
-    megabytes: int = Field(default=64, ge=1, le=1_000_000, description="of memory for them, about")
-    clean_ttl: float = Field(
-        default=3600.0, gt=0, le=604_800, description="s for which content is known to be clean"
-    )
-    found_ttl: float = Field(
-        default=86400.0, gt=0, le=604_800, description="s for which it is known what was found in content"
-    )
 
 
 class Key(NamedTuple):
