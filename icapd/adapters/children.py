@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,12 @@ class Children:
         return tuple(sorted(child.pid for child in self._all))
 
     async def start(self) -> None:
-        """Start the processes; bodies may come at once."""
+        """Start the processes; bodies may come at once.
+
+        Reports hold a descriptor for each item, so this process takes as many as the system lets it.
+        """
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         for _ in range(self._count):
             self._spawn()
 

@@ -62,7 +62,7 @@ async def idle(pool: Children) -> int:
 
 def test_a_report_is_that_of_the_walk() -> None:
     async def call(pool: Children) -> None:
-        for data in (ZIP, b"", b"<html>", MARK, zipped(*((str(n), b"%d" % n) for n in range(500)))):
+        for data in (ZIP, b"", b"<html>", MARK, zipped(*((str(n), b"%d" % n) for n in range(3000)))):
             assert (await ask(pool, data)).plain == walk(data).plain
 
     with_children(call)
