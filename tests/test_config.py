@@ -240,3 +240,38 @@ def test_an_acl_is_one_line_of_words(tmp_path: Path, acl: str) -> None:
 def test_an_argument_of_an_acl_may_be_a_file(tmp_path: Path) -> None:
     text = SMALLEST + "squid: {groups: [{name: a, acl: 'external groups \"/etc/squid/staff\"'}]}\n"
     assert load(tmp_path, text).squid.groups[0].acl == 'external groups "/etc/squid/staff"'
+
+
+ADAPTERS = 'listen: ["icap://127.0.0.1:1344"]\npolicy: p\nadapters: '
+
+
+def test_adapters_are_rendered_as_they_can_be_read_back(tmp_path: Path) -> None:
+    file = tmp_path / "icapd.yaml"
+    file.write_text(
+        ADAPTERS + '[clamd, {yara: {name: y2, on_error: open, rules: [a.yar, "b c.yar"], "x y": 1}}]\n'
+    )
+    config = load_config(file)
+    assert [(one.kind, one.name, one.text.on_error) for one in config.adapters] == [
+        ("clamd", "clamd", "closed"),
+        ("yara", "y2", "open"),
+    ]
+    file.write_text(render_config(config))
+    assert load_config(file).adapters == config.adapters
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[{a: {}, b: {}}]", "adapters.0: an entry is one adapter: - KIND: {…}"),
+        ("[a, a]", "two adapters are called a: give one a `name`"),
+        ("[{a: {on_error: x}}]", "adapters.0.a.on_error: should be 'open' or 'closed'"),
+        ("[{a: {timeout: 99}}]", "adapters.0.a.timeout: should be less than or equal to 50"),
+        ("[{a: {name: content}}]", "adapters.0.a.name: not a name of letters"),
+    ],
+)
+def test_what_no_adapter_is(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "icapd.yaml"
+    file.write_text(f"{ADAPTERS}{text}\n")
+    with pytest.raises(ConfigErrors) as raised:
+        load_config(file)
+    assert str(raised.value).startswith(f"{file}:3: {message}")

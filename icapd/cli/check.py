@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from icapd.adapters.registry import Loaded
     from icapd.policy import Policy
 
 
@@ -74,6 +75,7 @@ class _Checked:
         self.subject_file = file
         self.config: Config | None = None
         self.policy: Policy | None = None
+        self.adapters: tuple[Loaded, ...] = ()
         try:
             self.config = None if is_policy(file) else load_config(file)
         except IcapdError as error:
@@ -83,6 +85,7 @@ class _Checked:
         self._policy(file if self.config is None else self.config.policy, pages)
         if self.config is not None:
             self.findings += _tls(self.config)
+            self.findings += self._adapters(self.config)
             self.findings += _squid(self.config) if squid else ()
 
     def _page(self) -> Pages:
@@ -108,12 +111,23 @@ class _Checked:
             policy, lambda tx, decision: subject.location(Asked("reqmod", tx, decision)) or ""
         )
 
+    def _adapters(self, config: Config) -> Iterator[Finding]:
+        """Make the adapters as `icapd serve` does, without starting them."""
+        from icapd.adapters.registry import make_adapters  # noqa: PLC0415  (they bring Twisted)
+
+        try:
+            self.adapters = make_adapters(config)
+        except IcapdError as error:
+            yield from _errors(error)
+
     def text(self) -> str:
         """Return the options in force as YAML, and a comment for each list."""
         options = "" if self.config is None else render_config(self.config)
         return options + "".join(f"# {plain(line)}\n" for line in self._lists())
 
     def _lists(self) -> Iterator[str]:
+        for one in self.adapters:
+            yield f"adapter {one.name}: {one.kind}, on_error {one.on_error}, {one.adapter.tag or 'not asked'}"
         for report in () if self.policy is None else self.policy.lists.reports:
             ignored = f", {report.ignored:,} lines ignored" if report.ignored else ""
             formats = ", ".join(dict.fromkeys(file.format for file in report.files))

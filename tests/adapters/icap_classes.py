@@ -1,3 +1,4 @@
+# mypy: ignore-errors
 """Classes as people have written them for pyicap, for its adapter to run."""
 
 from typing import Any

@@ -30,7 +30,7 @@ def ask(content: bytes, name: str = "Scanner", **options: Any) -> Verdict:
 
 @pytest.mark.parametrize("preview", [None, 0, 4, 1024])
 def test_what_its_answers_mean(preview: int | None) -> None:
-    options = {} if preview is None else {"preview": preview}
+    options: dict[str, Any] = {} if preview is None else {"preview": preview}
     assert ask(b"good" * 50_000, **options) == Verdict()
     [found] = ask(b"good" * 50_000 + b"EVIL", **options).findings
     assert (found.threat, found.by) == ("replaced by 403", "old")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from icapd.adapters.scanners import Scan
+from icapd.adapters.scanners import Scan, Scanners
 from icapd.content.model import Shape
 from icapd.errors import AdapterError
 from icapd.verdicts import Finding, Kind, Verdict
@@ -50,7 +50,7 @@ async def blocks(xaction: Any) -> Any:
     return await xaction.in_thread(lambda: time.sleep(1))
 
 
-def scan(one: Any, content: bytes = b"abc") -> Scan:
+def scan(one: Scanners, content: bytes = b"abc") -> Scan:
     return run(lambda: one.scan(request(), Shape(), Bytes(content)))
 
 

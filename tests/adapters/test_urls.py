@@ -57,7 +57,12 @@ def test_quiet_hosts_are_looked_up_once(tmp_path: Path, monkeypatch: pytest.Monk
     threats = UrlThreats(policy_of(tmp_path, "{p: {domains: d, threat: phishing}}", d="p.test\n").lists)
     asked: list[str] = []
     holds = UrlThreats._holds
-    monkeypatch.setattr(UrlThreats, "_holds", lambda self, name: asked.append(name) or holds(self, name))
+
+    def counted(self: UrlThreats, name: str) -> bool:
+        asked.append(name)
+        return holds(self, name)
+
+    monkeypatch.setattr(UrlThreats, "_holds", counted)
     for _ in range(3):
         assert threats.find(request()) == ()
     assert asked == ["a.test"]

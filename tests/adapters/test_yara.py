@@ -63,7 +63,12 @@ def test_compiled_rules_are_kept_unless_others_may_have_written_them(
     [kept] = (tmp_path / "cache" / "icapd" / "yara").glob("*.bin")
     compiled: list[int] = []
     compile_ = module._compile
-    monkeypatch.setattr(module, "_compile", lambda texts: compiled.append(1) or compile_(texts))
+
+    def counted(texts: Any) -> Any:
+        compiled.append(1)
+        return compile_(texts)
+
+    monkeypatch.setattr(module, "_compile", counted)
     module._compiled.clear()
     yara_of(tmp_path)
     assert not compiled
