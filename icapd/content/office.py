@@ -37,7 +37,8 @@ _LOADED_LINK = re.compile(
     r"/(?:attachedTemplate|oleObject|frame|subDocument|aFChunk|control|mailMergeSource)\Z", re.IGNORECASE
 )
 _ELSEWHERE = re.compile(
-    r"(?:https?|ftp|mhtml|ms-[a-z]+|script|search-ms):|\\\\|//|file:/{0,3}(?:\\\\|/[^/]+\.)", re.IGNORECASE
+    r"(?:https?|ftp|mhtml|ms-[a-z]+|script|search-ms):|\\\\|//|file:(?:/{0,5}\\\\|//[^/\\:]+[/\\]|/{4})",
+    re.IGNORECASE,
 )
 _LINKS = re.compile(rb"<(?:[\w.-]{1,40}:)?Relationships\b", re.IGNORECASE)
 _MACRO_SHEET = re.compile(
@@ -115,7 +116,7 @@ def active_mime(data: bytes, budget: Budget) -> Iterator[tuple[str, bytes]]:
     for at in (0x32, 0x22A):
         if data[at : at + 1] == b"\x78":
             try:
-                yield "editdata.ole", zlib.decompressobj().decompress(data[at:], max(1, budget.room))
+                yield "editdata.ole", zlib.decompressobj().decompress(data[at:], budget.room + 1)
             except zlib.error:
                 continue
             return

@@ -220,6 +220,6 @@ def _ppt_objects(data: bytes, budget: Budget) -> Iterator[tuple[str, bytes]]:
         elif match[0][0] and body[4:5] == b"\x78":
             out = zlib.decompressobj()
             try:
-                yield "object", out.decompress(body[4:], max(1, min(budget.room, _MAX_STREAM)))
+                yield "object", out.decompress(body[4:], min(budget.room + 1, _MAX_STREAM))
             except zlib.error:
                 continue

@@ -177,7 +177,7 @@ def _decoded(data: bytes, stream: _Stream, budget: Budget) -> bytes:
         undo = _UNDO.get(name)
         if undo is None:
             return b""
-        content = undo(content, max(1, budget.room))
+        content = undo(content, budget.room + 1)
         budget.clock()
     return content
 

@@ -8,6 +8,7 @@ import zipfile
 import zlib
 
 FREE, END, FAT = 0xFFFFFFFF, 0xFFFFFFFE, 0xFFFFFFFD
+MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 SECTOR = 512
 CUTOFF = 4096
 
