@@ -96,6 +96,7 @@ class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "icapd-demo-origin"
     sys_version = ""
+    disable_nagle_algorithm = True
 
     def _answer(self) -> None:  # noqa: C901  (a table of paths)
         body, trailers = self._read_body()
