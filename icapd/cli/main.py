@@ -20,6 +20,7 @@ COMMANDS = {
     "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",
     "reload": "icapd.cli.reload:reload",
+    "scan": "icapd.cli.scan:scan",
     "serve": "icapd.cli.serve:serve",
     "squid-conf": "icapd.cli.squid_conf:squid_conf",
     "test": "icapd.cli.test:test",
