@@ -26,7 +26,26 @@ def lint_tunnels(study: Study) -> Iterator[Finding]:
         if isinstance(one.rule.action, Bypass):
             yield from _bypass(study, one)
         elif one.ends:
+            if one.rule.ends_connect:
+                yield from _ends_nothing(study, one)
             yield from _ending(study, one)
+
+
+def _ends_nothing(study: Study, one: Studied) -> Iterator[Finding]:
+    """Look at a rule with `connect: end` through the CONNECT of an https request it decides."""
+    tunnel = study.tunnel(one)
+    if tunnel is not None and study.witnesses.truth(one.rule, tunnel.connect):
+        return
+    yield study.finding(
+        one.rule,
+        "warning",
+        "connect-unused",
+        f"rule {one.rule.name!r} has `connect: end`, but denies no CONNECT",
+        "a CONNECT has host and port, no path, no response and no method but CONNECT: the rule waits for the "
+        "request inside the tunnel, which gets the page",
+        "remove `connect: end`, or ask by `host` alone",
+        proof=None if tunnel is None else tunnel.connect,
+    )
 
 
 def _ending(study: Study, one: Studied) -> Iterator[Finding]:

@@ -60,6 +60,11 @@ SPLICE = "tls:\n  - {when: {host: [bank.example]}, action: splice}\n"
             ["2 excludes-connect"],
         ),
         (f"access:\n  - {{when: {{host: [a.example]}}, unless: [{{method: [POST]}}], {BLOCK}}}\n", []),
+        (
+            'access:\n  - {when: {url: ["https://a.test/x"]}, action: block, connect: end}\n',
+            ["2 connect-unused"],
+        ),
+        ("access:\n  - {when: {host: [a.test]}, action: block, connect: end}\n", []),
         ("bypass:\n  - {when: {method: [CONNECT]}}\n", ["2 bypasses-connect"]),
         ("bypass:\n  - {when: {host: [a.example]}}\n", []),
     ],
