@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from twisted.internet import reactor as _reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as _TimeoutError
 from twisted.internet.endpoints import HostnameEndpoint, UNIXClientEndpoint, connectProtocol
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError, ConnectingCancelledError, DNSLookupError
 from twisted.logger import Logger
 
 from icapd.adapters.breaker import Breaker
@@ -124,7 +124,8 @@ class Clamd:
             else options.transfer == "descriptor" or item.size >= options.descriptor_from
         ):
             reply = await self._timed(item, deadline, descriptor=True)
-            if not isinstance(reply, Failed) or self._breaker.is_open:
+            late = reactor.seconds() > deadline - 0.01
+            if not isinstance(reply, Failed) or self._breaker.is_open or late:
                 return reply
             if large:
                 return Found(Kind.LIMIT, "larger than max_stream")
@@ -143,9 +144,9 @@ class Clamd:
         try:
             raw = await question.addTimeout(max(0.001, deadline - reactor.seconds()), reactor)
         except _TimeoutError:
+            self._breaker.suspect()
             if not asked:
                 return Failed("clamd is busy: no turn came in time")
-            self._breaker.suspect()
             return Failed(f"clamd gave no answer within {self._options.timeout:g} s")
         except (ClamLost, ClamGarbage, *_UNREACHED) as error:
             why = _why(error)
@@ -178,7 +179,10 @@ class Clamd:
     # -- clamd itself --------------------------------------------------------------------------------
 
     async def _connect(self) -> ClamSession:
-        return await connectProtocol(self._endpoint, ClamSession())  # type: ignore[no-any-return]
+        try:
+            return await connectProtocol(self._endpoint, ClamSession())  # type: ignore[no-any-return]
+        except ConnectingCancelledError as error:  # Twisted's own kind, which its timeouts do not know
+            raise CancelledError from error
 
     async def _probe(self) -> None:
         """Ask clamd whether it is there, what it is, and once whether it alerts at its limits."""
