@@ -1,4 +1,6 @@
-"""Decide, then answer: the only place where policy and pages meet (scanning joins them here).
+"""Decide, then answer: the only place where policy, scanning and pages meet.
+
+`adapt` answers by heads; what it says to `follow` is read and scanned, and `conclude` answers.
 
 Pure: the transaction's facts in, a decision and an answer out; no ICAP framing, socket or clock.
 An answer is UseVirgin, UseAdapted (libecap's names). A CONNECT that is denied goes back as the same
@@ -11,11 +13,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from icapd.edits import scannable
 from icapd.http import TUNNEL_METHODS, HeadError, normal_host
 from icapd.pages import Pages, page_values
 from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect, Refuse, TlsDecision, TrafficRule
+from icapd.policy.media import content_length
 from icapd.replies import (
     blocked_reply,
     follows_redirects,
@@ -25,7 +29,8 @@ from icapd.replies import (
     request_inside,
     request_next,
 )
-from icapd.transaction import Point, Transaction
+from icapd.transaction import BodyFacts, Point, Transaction
+from icapd.verdicts import CONTENT, Finding, Kind, ScanError
 
 if TYPE_CHECKING:
     from icapd.http import RequestHead
@@ -59,7 +64,14 @@ class UseAdapted:
     reply_headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
-Answer = UseVirgin | UseAdapted
+@dataclass(frozen=True, slots=True)
+class UseEdited:
+    """The message goes on under another head; `head` ends in its blank line."""
+
+    head: bytes
+
+
+Answer = UseVirgin | UseAdapted | UseEdited
 _VIRGIN = UseVirgin()
 _REFUSED = Decision(Block(), "users")
 _PASSING = frozenset({Allow, Bypass})
@@ -67,11 +79,40 @@ _REQMOD = Point.REQMOD  # as a global: see icapd.protocol.server
 
 
 class Outcome(NamedTuple):
-    """What was decided and what is answered. `tls`: of a CONNECT let through, what Squid does with it."""
+    """What was decided and what is answered. `tls`: of a CONNECT let through, what Squid does with it.
+
+    `follow`: that was the head alone; the body is to be read, and `conclude` says what is answered.
+    """
 
     decision: Decision
     answer: Answer
     tls: TlsDecision | None = None
+    follow: bool = False
+
+
+class HeadScanner(Protocol):
+    """What `adapt` asks of icapd.adapters.scanners.Scanners."""
+
+    active: bool
+
+    def heads(self, tx: Transaction) -> tuple[Finding, ...]:
+        """Return what is found in the names and addresses of a message."""
+        ...
+
+
+class Scanning(NamedTuple):
+    """What there is to scan with; a body larger than `max_size` bytes is not (0: any is)."""
+
+    scanners: HeadScanner
+    max_size: int = 0
+
+
+class Scanned(NamedTuple):
+    """What came of a body: all that was found in message and body, who failed, and `facts` if it was read."""
+
+    findings: tuple[Finding, ...] = ()
+    errors: tuple[ScanError, ...] = ()
+    facts: BodyFacts | None = None
 
 
 def adapt(
@@ -82,8 +123,9 @@ def adapt(
     *,
     marks_connect: bool,
     refused: bool = False,
+    scanning: Scanning | None = None,
 ) -> Outcome:
-    """Decide `tx` and give the answer that carries the decision out.
+    """Decide `tx` by its head and give the answer that carries the decision out.
 
     `marks_connect`: whether the asking Squid runs the fragment that reads our marks. `refused`: the user
     is denied whatever the rules say, since what they ask about him could not be told.
@@ -92,6 +134,75 @@ def adapt(
         decision = Decision(Refuse(tx.misuse), "tunnel")
     else:
         decision = _REFUSED if refused else policy.decide(tx)
+    if scanning is None or type(decision.action) is not Allow:
+        return carry_out(tx, decision, policy, pages, decision_id, marks_connect=marks_connect)
+    decision, follow = _at_head(tx, decision, policy, scanning)
+    outcome = carry_out(tx, decision, policy, pages, decision_id, marks_connect=marks_connect)
+    request = tx.request
+    if type(outcome.answer) is UseVirgin and scanning.scanners.active and tx.point is _REQMOD and request:
+        drops_range = type(decision.action) is Allow and policy.drops_range(tx)
+        head = scannable(request.raw, request.headers, drops_range=drops_range)
+        if head is not None:
+            outcome = outcome._replace(answer=UseEdited(head))
+    return outcome._replace(follow=True) if follow else outcome
+
+
+def conclude(
+    tx: Transaction,
+    policy: Policy,
+    pages: Pages,
+    decision_id: str,
+    scanned: Scanned,
+) -> Outcome:
+    """Decide what `adapt` said to follow, now that it was scanned, or that it is known why it cannot be."""
+    final = replace(tx, body=scanned.facts, body_follows=False)
+    decision = policy.decide(final)
+    if type(decision.action) is Allow:
+        decision = policy.protect(final, scanned.findings, scanned.errors, decision)
+    return carry_out(final, decision, policy, pages, decision_id, marks_connect=False)
+
+
+def _at_head(
+    tx: Transaction, decision: Decision, policy: Policy, scanning: Scanning
+) -> tuple[Decision, bool]:
+    """Say what becomes of an allowed message by what its head shows, and whether its body is to be read."""
+    scanners = scanning.scanners
+    findings = scanners.heads(tx)
+    protected = policy.protect(tx, findings, (), decision)
+    if type(protected.action) is not Allow or not tx.body_follows:
+        return protected, False
+    if not (scanners.active and policy.protects(tx)) and not policy.wants_body(tx):
+        return protected, False
+    length = _length(tx)
+    if not scanning.max_size or length is None or length <= scanning.max_size:
+        return protected, True
+    headed = replace(tx, body_follows=False)  # what asks for the body will never know it
+    decision = policy.decide(headed)
+    if type(decision.action) is Allow:
+        decision = policy.protect(headed, (*findings, too_large(length)), (), decision)
+    return decision, False
+
+
+def too_large(size: int) -> Finding:
+    """Return what a message of `size` bytes, or of that at least, is found to be."""
+    return Finding(Kind.TOO_LARGE, f"{size} bytes", CONTENT)
+
+
+def _length(tx: Transaction) -> int | None:
+    message = tx.response if tx.point is Point.RESPMOD else tx.request
+    return None if message is None else content_length(message.headers)
+
+
+def carry_out(
+    tx: Transaction,
+    decision: Decision,
+    policy: Policy,
+    pages: Pages,
+    decision_id: str,
+    *,
+    marks_connect: bool,
+) -> Outcome:
+    """Give the answer that carries `decision` out."""
     action = decision.action
     request = tx.request
     tunnel = None  # the CONNECT to mark

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field
 
+from icapd.bodies import DeliveryOptions, SpoolOptions
 from icapd.errors import ConfigError, ConfigErrors
 from icapd.facts import UserHeaders, user_headers
 from icapd.options import (
     Acl,
     AdapterEntry,
-    CacheOptions,
     AdapterText,
+    CacheOptions,
     ContentSettings,
     FieldName,
     File,
@@ -92,6 +93,7 @@ class Limits(_Options):
     connections: int = Field(default=4000, ge=1, le=1_000_000, description="at a time; more are answered 503")
     head: Seconds = Field(default=10.0, description="s for a request head to arrive whole")
     body: Seconds = Field(default=20.0, description="s without one byte of a body")
+    scan: Seconds = Field(default=50.0, description="s for one body; Squid gives up after 60")
     idle: float = Field(
         default=600.0, gt=60, le=86400, description="s between requests (Squid keeps idle ones 60 s)"
     )
@@ -242,6 +244,8 @@ class Options(_Options):
     service: ServiceOptions = ServiceOptions()
     limits: Limits = Limits()
     content: ContentSettings = ContentSettings()
+    delivery: DeliveryOptions = DeliveryOptions()
+    spool: SpoolOptions = SpoolOptions()
     adapters: tuple[AdapterEntry, ...] = Field(default=(), description="what scans messages")
     verdict_cache: CacheOptions = CacheOptions()
     squid: SquidSettings = SquidSettings()

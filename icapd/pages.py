@@ -107,6 +107,11 @@ class Pages:
             raise ConfigErrors([ConfigError(template, line, "not UTF-8")]) from None
         return _compiled(str(template), text, fits=fits)
 
+    @classmethod
+    def notice(cls) -> Pages:
+        """Return the page that tells of a download that was stopped too late to tell it in its place."""
+        return _compiled("stopped.html", read_shared("rules", "pages", "stopped.html"), fits=False)
+
     def block(self, values: Mapping[str, str]) -> bytes:
         """Return the page with `values` (of macros.MACROS) filled in: one line of UTF-8 HTML."""
         limit = self.limit

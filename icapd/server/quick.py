@@ -56,7 +56,8 @@ class Quick:
         """
         site = self._site
         self.begun = None
-        if site.draining or site.generation.directory.asked:
+        generation = site.generation
+        if site.draining or generation.directory.asked or generation.scans.scanners.active or site.late:
             return None
         try:
             plain = self._read(data)
@@ -67,8 +68,9 @@ class Quick:
         point, method, url, host, headers, user, held_back = plain
         server = headers.get(b"x-server-ip")
         servers = () if not server or server == _UNKNOWN else (server.decode("latin-1"),)
-        if not site.generation.policy.ignores(host, servers):
-            return None
+        policy = generation.policy
+        if not policy.ignores(host, servers) or (policy.threats and point is Point.RESPMOD):
+            return None  # of a response, where it sends the user may be on a list too
         address = headers.get(b"x-client-ip")
         site.decisions.append(
             record_line(

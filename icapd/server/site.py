@@ -7,34 +7,37 @@ from __future__ import annotations
 
 import base64
 import email.utils
+import hashlib
 import itertools
 import os
 import time
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, final
 
 from twisted.logger import Logger
 
-from icapd.adaptation import Answer, UseVirgin, adapt, display_url
+from icapd.adaptation import Scanning
 from icapd.directory import Directory, Pending, load_directory
-from icapd.events import decision_line, with_tunnel
 from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.pages import Pages
 from icapd.policy import Policy, load_policy
 from icapd.protocol import Banner, RemoteProtocolError
+from icapd.server.delivery import Pace
+from icapd.server.late import LateBlocks
+from icapd.server.message import Message
 from icapd.server.quick import Quick
+from icapd.server.scanning import NO_SCANNERS, Scans
 from icapd.server.services import Service, services
+from icapd.server.spool import Spools
 from icapd.server.tunnels import Tunnels
+from icapd.squid.versions import version_facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from icapd.config import Config
     from icapd.events import DecisionLog
     from icapd.protocol import RequestReceived
-    from icapd.server.connection import IcapProtocol
+    from icapd.server.lifetime import Lifetime
     from icapd.server.reading import Hub
     from icapd.transaction import Transaction
 
@@ -45,6 +48,8 @@ _MAX_WARNINGS = 20  # a tick: a hostile peer must not fill the journal
 
 
 _NOBODY = Directory()
+_TAG_DIGITS = 24  # an ISTag has 32 characters at most
+_LATE_TICKS = 60  # between two looks for late blocks that are too old
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,20 @@ class Generation:
     istag: bytes
     directory: Directory = _NOBODY
     user_headers: UserHeaders = USUAL
+    scans: Scans = field(default_factory=lambda: Scans(NO_SCANNERS))
+    scanning: Scanning | None = None  # None: there is nothing to scan with, and no rule on bodies
+
+    @property
+    def max_size(self) -> int:
+        """Bytes of a body that is scanned at most; 0: any is."""
+        return 0 if self.scanning is None else self.scanning.max_size
+
+    def tagged(self) -> bytes:
+        """Return the ISTag: `istag` and the scanners' tag, which changes when their databases do."""
+        tag = self.scans.scanners.tag
+        if not tag:
+            return self.istag
+        return b"icapd-" + hashlib.sha256(self.istag + tag.encode()).hexdigest()[:_TAG_DIGITS].encode()
 
 
 def load_generation(config: Config) -> Generation:
@@ -64,24 +83,26 @@ def load_generation(config: Config) -> Generation:
     directory = load_directory(config, policy)
     parts = ("icapd", policy.digest, directory.static.digest)
     istag = "-".join(filter(None, parts)).encode("ascii")
-    return Generation(
-        policy, Pages.load(config.page, fits=config.replies == "fit"), istag, directory, config.user_headers
-    )
+    pages = Pages.load(config.page, fits=config.replies == "fit")
+    scans = Scans(NO_SCANNERS)
+    scanning = Scanning(scans.scanners, config.content.max_body)
+    return Generation(policy, pages, istag, directory, config.user_headers, scans, scanning)
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A decision that needs `groups` which are still being asked for."""
+    """A message whose decision needs `groups` which are still being asked for."""
 
     groups: Pending
-    _add: Callable[[tuple[str, ...] | None], None]
-    _decide: Callable[[bool], Answer]
+    message: Message
 
-    def finish(self, groups: tuple[str, ...] | None, may_204: bool) -> Answer:
-        """Decide, by the generation that the transaction began with, and record it."""
-        self._add(groups)
-        return self._decide(may_204)
+    def finish(self, groups: tuple[str, ...] | None) -> Message:
+        """Decide, by the generation that the message began with."""
+        message = self.message
+        message.generation.directory.add(message.tx.client, groups)
+        message.decide()
+        return message
 
 
 class Site:
@@ -94,7 +115,7 @@ class Site:
         self.generation = generation
         self.decisions = decisions
         self.services: dict[bytes, Service] = services(config)
-        self.connections: set[IcapProtocol] = set()
+        self.connections: set[Lifetime] = set()
         self.hub: Hub | None = None  # of the reactor that runs
         self.draining = False
         self.tick = 0
@@ -102,6 +123,9 @@ class Site:
         self._warnings = 0
         self._suppressed = 0
         self._lost = 0  # decision lines whose loss was reported
+        self.spools = Spools(config.spool)
+        self.pace = Pace.of(config.delivery, stalls=version_facts(config.squid.version).stalls)
+        self.late = LateBlocks()
         self.tunnels = Tunnels()
         self.quick = Quick(self)
         # ids are unique over restarts by their random part, and short enough to read out to a help desk
@@ -112,6 +136,11 @@ class Site:
         """Return a new decision id: `k3v7q2xa-1f`."""
         return f"{self._id_prefix}{next(self._ids):x}"
 
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start, in steps of a TICK."""
+        return self.tick * TICK
+
     def replace(self, generation: Generation) -> None:
         """Adopt another policy: one reference, so that each transaction sees one generation."""
         self.generation = generation
@@ -119,7 +148,7 @@ class Site:
 
     def _banner(self) -> Banner:
         date = email.utils.formatdate(usegmt=True).encode("ascii")
-        return Banner(date=date, istag=self.generation.istag)
+        return Banner(date=date, istag=self.generation.tagged())
 
     def on_tick(self) -> None:
         """Once a TICK: a new Date, deadlines, what the log has gathered."""
@@ -134,6 +163,9 @@ class Site:
         if self._suppressed:
             self.log.warn("{count} more warnings were not shown", count=self._suppressed)
         self._warnings = self._suppressed = 0
+        if self.tick % _LATE_TICKS == 0:
+            self.late.forget()
+        self.spools.serve()
         for connection in tuple(self.connections):
             try:
                 connection.check_deadline()
@@ -141,13 +173,8 @@ class Site:
                 self.log.failure("a deadline could not be kept")
                 connection.abort()
 
-    def adapt(
-        self, icap: RequestReceived, service: Service, decision_id: str, *, may_204: bool
-    ) -> Answer | Waiting:
-        """Decide one request and record it. Raises RemoteProtocolError(400) for an impossible head.
-
-        `may_204`: whether an unchanged message is answered with 204, or sent back.
-        """
+    def adapt(self, icap: RequestReceived, service: Service, decision_id: str) -> Message | Waiting:
+        """Decide one request by its heads. Raises RemoteProtocolError(400) for an impossible one."""
         generation = self.generation
         headers = icap.headers
         now = time.time()  # noqa: TID251  # the server's clock
@@ -157,46 +184,16 @@ class Site:
             )
         except HeadError as error:
             raise RemoteProtocolError(400, str(error)) from None
+        tx.body_follows = icap.body is not None and generation.scanning is not None
         self.tunnels.attend(tx, headers, decision_id)
+        message = Message(self, generation, tx, icap, decision_id, marks=FRAGMENT in headers)
         directory = generation.directory
         if directory.asked:
             pending = directory.complete(tx.client)
             if pending is not None:
-                decide = partial(self._decide, tx, generation, decision_id, headers)
-                return Waiting(pending, partial(directory.add, tx.client), decide)
-        return self._decide(tx, generation, decision_id, headers, may_204)
-
-    def _decide(
-        self,
-        tx: Transaction,
-        generation: Generation,
-        decision_id: str,
-        headers: Mapping[bytes, bytes],
-        may_204: bool,
-    ) -> Answer:
-        decision = tls = None
-        status = 500
-        directory = generation.directory
-        try:
-            decision, answer, tls = adapt(
-                tx,
-                generation.policy,
-                generation.pages,
-                decision_id,
-                marks_connect=FRAGMENT in headers,
-                refused=directory.asked and directory.refuses(tx.client),
-            )
-            if tx.request is not None and tx.request.method == "CONNECT":
-                self.tunnels.concluded(headers, tx, generation.policy, decision, tls)
-            status = 204 if may_204 and type(answer) is UseVirgin else 200
-        finally:
-            line = decision_line(
-                tx, decision, decision_id=decision_id, url=display_url(tx), status=status, tls=tls
-            )
-            self.decisions.append(
-                line if tx.request is None or tx.request.method != "CONNECT" else with_tunnel(line, tx)
-            )
-        return answer
+                return Waiting(pending, message)
+        message.decide()
+        return message
 
     def warn(self, text: str, **fields: object) -> None:
         """Log a warning that a peer can cause: at most _MAX_WARNINGS a tick, the rest counted."""

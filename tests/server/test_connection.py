@@ -414,7 +414,7 @@ def test_a_drain_closes_idle_connections_and_lets_others_finish(site: Site) -> N
 def test_a_body_is_not_read_for_ever_once_nobody_needs_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("icapd.server.connection._DRAIN_BYTES", 1000)
+    monkeypatch.setattr("icapd.server.lifetime._DRAIN_BYTES", 1000)
     protocol, link = connected(site)
     protocol.dataReceived(reqmod("http://bad.example/", "POST", body=b"fffff\r\n" + b"x" * 2000))
     ticks(site, 0.5)
