@@ -66,17 +66,14 @@ class ClamdOptions(Options):
         default=25 << 20, description="bytes of one item it takes as a stream; at most its StreamMaxLength"
     )
     max_items: int = Field(default=1000, ge=1, le=1_000_000, description="of one message that are scanned")
-    transfer: Literal["auto", "stream", "descriptor"] = Field(
+    transfer: Literal["auto", "stream"] = Field(
         default="auto",
-        description="how content reaches it: as a descriptor over its Unix socket, or a stream",
+        description="how content reaches it: auto passes descriptors over a Unix socket where it takes them",
     )
-    descriptor_from: Size = Field(default=1 << 16, description="bytes from which auto passes a descriptor")
     check: Seconds = Field(default=10.0, description="s between two questions for its database's version")
 
     @model_validator(mode="after")
     def _one_place(self) -> ClamdOptions:
         if self.tcp is not None and "socket" in self.model_fields_set:
             raise ValueError("socket and tcp are two places: give one of them")
-        if self.tcp is not None and self.transfer == "descriptor":
-            raise ValueError("descriptors can be passed only over a Unix socket")
         return self

@@ -115,14 +115,9 @@ class Clamd:
     # -- one item ----------------------------------------------------------------------------------
 
     async def _reply(self, item: Item, deadline: float) -> Reply:
-        """Ask about one item: as a descriptor if that pays or must be, as a stream if that is refused."""
-        options = self._options
-        large = item.size > options.max_stream
-        if self._takes_descriptors and (
-            self._alerts
-            if large
-            else options.transfer == "descriptor" or item.size >= options.descriptor_from
-        ):
+        """Ask about one item: as a descriptor, which costs less, or as a stream if that is refused."""
+        large = item.size > self._options.max_stream
+        if self._takes_descriptors and (self._alerts or not large):
             reply = await self._timed(item, deadline, descriptor=True)
             late = reactor.seconds() > deadline - 0.01
             if not isinstance(reply, Failed) or self._breaker.is_open or late:

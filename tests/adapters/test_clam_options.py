@@ -20,7 +20,7 @@ from icapd.errors import AdapterError
         ),
         ({"concurrency": "0"}, "concurrency: Input should be greater than or equal to 1"),
         ({"tcp": "a:1", "socket": "/x"}, "socket and tcp are two places"),
-        ({"tcp": "a:1", "transfer": "descriptor"}, "descriptors can be passed only over a Unix socket"),
+        ({"transfer": "descriptor"}, "transfer: Input should be 'auto' or 'stream'"),
     ],
 )
 def test_options_it_cannot_take(options: dict[str, object], message: str) -> None:

@@ -37,7 +37,7 @@ def zipped(content: bytes, flags: int = 0) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.parametrize("transfer", ["auto", "stream", "descriptor"])
+@pytest.mark.parametrize("transfer", ["auto", "stream"])
 def test_over_the_unix_socket(clam: Clam, transfer: str) -> None:
     async def scans() -> list[Verdict]:
         async with scanning(clam.socket, transfer=transfer) as adapter:
@@ -57,7 +57,7 @@ def test_over_tcp(clam: Clam) -> None:
     assert [threats(verdict) for verdict in run(scans)] == [[], FOUND]
 
 
-@pytest.mark.parametrize("transfer", ["stream", "descriptor"])
+@pytest.mark.parametrize("transfer", ["auto", "stream"])
 def test_many_at_once_over_few_connections(clam: Clam, transfer: str) -> None:
     async def scans() -> list[Verdict]:
         async with scanning(clam.socket, transfer=transfer, concurrency="3") as adapter:

@@ -79,7 +79,7 @@ def test_killed_while_it_scans_then_started_again(tmp_path: Path, told: list[str
 
 
 @needs_clamd
-@pytest.mark.parametrize("transfer", ["stream", "descriptor"])
+@pytest.mark.parametrize("transfer", ["auto", "stream"])
 def test_stopped_then_continued(tmp_path: Path, told: list[str], transfer: str) -> None:
     async def story(clam: Clam) -> tuple[list[Verdict], list[Verdict], float]:
         async with scanning(clam.socket, transfer=transfer, timeout="1") as adapter:
@@ -192,7 +192,7 @@ def test_descriptors_that_are_refused_are_streamed_instead(
     )
 
     async def story(clam: Clam) -> list[Verdict]:
-        async with scanning(clam.socket, transfer="descriptor") as adapter:
+        async with scanning(clam.socket, transfer="auto") as adapter:
             return [
                 await ask(adapter, eicar()),
                 await ask(adapter, eicar()),
