@@ -218,10 +218,10 @@ def _job(value: object, now: float) -> Job:
 
 def _scan_all(config: Config, policy: Policy, jobs: Sequence[Job]) -> list[Outcome]:
     """Scan all, some at once; a bar on a terminal tells how far it is."""
-    from icapd.adapters.cache import CacheOptions, VerdictCache  # noqa: PLC0415  (what serves, and only here)
+    from icapd.adapters.cache import VerdictCache  # noqa: PLC0415  (what serves, and only here)
     from icapd.adapters.scanners import make_scanners, size_of, worth_of  # noqa: PLC0415
 
-    cache = VerdictCache(CacheOptions(), time.monotonic, worth=worth_of, size=size_of)
+    cache = VerdictCache(config.verdict_cache, time.monotonic, worth=worth_of, size=size_of)
     scanners = make_scanners(config, policy, cache)
     shown = sys.stderr.isatty() and len(jobs) >= _BAR_FROM
     with click.progressbar(length=len(jobs), label="scanning", file=sys.stderr, hidden=not shown) as bar:
