@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from icapd.edits import scannable
 from icapd.http import TUNNEL_METHODS, HeadError, normal_host
+from icapd.infection import infection_headers
 from icapd.pages import Pages, page_values
 from icapd.policy import Allow, Block, Bypass, Decision, Policy, Redirect, Refuse, TlsDecision, TrafficRule
 from icapd.policy.media import content_length
@@ -113,6 +114,7 @@ class Scanned(NamedTuple):
     findings: tuple[Finding, ...] = ()
     errors: tuple[ScanError, ...] = ()
     facts: BodyFacts | None = None
+    cached: bool = False
 
 
 def adapt(
@@ -223,11 +225,12 @@ def carry_out(
             return Outcome(decision, _response(redirect_reply(location, tx, close=closes)))
         decision = replace(decision, action=Block())
     if tunnel is not None and isinstance(decision.action, Block):
-        return Outcome(decision, _marked(tunnel, VERDICT, b"block", ((PAGE, pages.block(values)),)))
+        fields = ((PAGE, pages.block(values)), *infection_headers(decision))
+        return Outcome(decision, _marked(tunnel, VERDICT, b"block", fields))
     if request is not None and pages.fits and is_preflight(request) and _stays_blocked(tx, request, policy):
         return Outcome(decision, UseAdapted(preflight_reply(request), None, True))
     reply = blocked_reply(tx, lambda: pages.block(values), decision_id, fits=pages.fits, close=closes)
-    return Outcome(decision, _response(reply))
+    return Outcome(decision, UseAdapted(*reply, True, infection_headers(decision)))
 
 
 def redirect_location(tx: Transaction, action: Redirect, decision: Decision, decision_id: str) -> str:

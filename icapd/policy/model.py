@@ -132,6 +132,11 @@ class Policy:
             return frozenset()
         return self.protection.kinds(facts, self._protection_index.candidates(tx, facts.names, facts))
 
+    @property
+    def asks_body(self) -> bool:
+        """Whether any rule of bypass or access asks what only a body can tell."""
+        return self._asks_body
+
     def wants_body(self, tx: Transaction) -> bool:
         """Tell whether a rule of bypass or access waits for what only the body of this message can tell.
 

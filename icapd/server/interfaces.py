@@ -68,6 +68,12 @@ class Port(Protocol):
     def getHost(self) -> Any:  # noqa: ANN401  # an IAddress with host and port
         """Return what it is bound to."""
 
+    def startReading(self) -> None:
+        """Accept connections."""
+
+    def stopReading(self) -> None:
+        """Let them wait in the kernel."""
+
     def stopListening(self) -> object:
         """Accept no more."""
 

@@ -26,7 +26,17 @@ NO_ANSWER = 0  # in place of a status: the client was gone before it could be an
 class Message:
     """Adapted by the generation it began with. `answer` is what `outcome` says to answer."""
 
-    __slots__ = ("_marks", "_recorded", "_site", "decision_id", "generation", "icap", "outcome", "tx")
+    __slots__ = (
+        "_looked",
+        "_marks",
+        "_recorded",
+        "_site",
+        "decision_id",
+        "generation",
+        "icap",
+        "outcome",
+        "tx",
+    )
 
     def __init__(
         self,
@@ -45,6 +55,7 @@ class Message:
         self.decision_id = decision_id
         self._marks = marks
         self._recorded = False
+        self._looked = ""  # what became of the body, for the log
         self.outcome: Outcome | None = None  # None until it is decided
 
     @property
@@ -112,6 +123,8 @@ class Message:
     def conclude(self, scanned: Scanned) -> Answer:
         """Decide by what was found in the body."""
         generation, first = self.generation, self._decided
+        if not self._looked:
+            self._looked = "error" if scanned.errors else "cached" if scanned.cached else "scanned"
         scanned = scanned._replace(findings=(*first.decision.findings, *scanned.findings))
         outcome = conclude(self.tx, generation.policy, generation.pages, self.decision_id, scanned)
         if isinstance(outcome.answer, UseVirgin) and isinstance(first.answer, UseEdited):
@@ -121,6 +134,7 @@ class Message:
 
     def give_up(self, finding: Finding) -> Answer:
         """Decide without having read the body whole: `finding` says why."""
+        self._looked = "skipped"
         return self.conclude(Scanned((finding,)))
 
     def record(self, status: int, *, late: bool = False) -> None:
@@ -136,6 +150,7 @@ class Message:
             url=self.url,
             status=status,
             tls=None if outcome is None else outcome.tls,
+            scan=self._looked,
             late=late,
         )
         self._site.decisions.append(with_tunnel(line, self.tx) if self._is_connect else line)

@@ -20,6 +20,8 @@ from icapd.server.site import load_generation
 if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
+    from icapd.adapters.cache import VerdictCache
+    from icapd.adapters.scanners import Scan
     from icapd.config import Config
     from icapd.server.site import Generation, Site
 
@@ -50,15 +52,22 @@ class Reloader:
     def _reload(self) -> Deferred[Reloaded]:
         if self._site.draining:
             return succeed(self._kept("icapd is stopping"))
-        loading: Deferred[tuple[Config, Generation]] = deferToThread(_load, self._site.config)
-        return loading.addCallbacks(self._adopt, self._failed)
+        site = self._site
+        loading: Deferred[tuple[Config, Generation]] = deferToThread(
+            _load, site.config, site.generation.cache
+        )
+        return loading.addCallback(_started).addCallbacks(self._adopt, self._failed)
 
     def _adopt(self, loaded: tuple[Config, Generation]) -> Reloaded:
         config, generation = loaded
         site = self._site
         changed = generation.istag != site.generation.istag
         notes = _needs_restart(site.config, config)
+        old = site.generation
+        if generation.cache is not None:
+            generation.cache.adopt(config.verdict_cache)
         site.replace(generation)
+        old.scans.retire()
         _log.info(
             "reloaded: policy {digest} ({what})",
             digest=generation.policy.digest,
@@ -81,14 +90,29 @@ class Reloader:
         return Reloaded(digest, changed=False, problems=problems)
 
 
-def _load(old: Config) -> tuple[Config, Generation]:
+def _load(old: Config, cache: VerdictCache[Scan] | None) -> tuple[Config, Generation]:
     config = load_config(old.file)
-    return config, load_generation(config)
+    return config, load_generation(config, cache)
+
+
+def _started(loaded: tuple[Config, Generation]) -> Deferred[tuple[Config, Generation]]:
+    """Start the scanners; what does not start is never adopted."""
+    return loaded[1].scans.start().addCallback(lambda _: loaded)
 
 
 def _needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     return tuple(
         f"`{name}` changed: it takes effect at the next restart"
-        for name in ("listen", "tls", "peers", "service", "limits", "decisions", "control")
+        for name in (
+            "listen",
+            "tls",
+            "peers",
+            "service",
+            "limits",
+            "decisions",
+            "control",
+            "delivery",
+            "spool",
+        )
         if getattr(old, name) != getattr(new, name)
     )

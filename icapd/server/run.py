@@ -10,6 +10,7 @@ import ipaddress
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO, cast
 
 from twisted.internet import error, reactor, task
@@ -29,12 +30,14 @@ from icapd.server.tls import server_context
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IAddress
     from twisted.internet.protocol import Protocol
+    from twisted.python.failure import Failure
 
     from icapd.config import Config, Listen
     from icapd.server.interfaces import Port, Reactor
 
 _reactor = cast("Reactor", reactor)
 _BACKLOG = 1024
+_STOP = 3.0  # s that scanners have to stop
 _log = Logger(namespace="icapd")
 
 
@@ -79,6 +82,7 @@ def run(config: Config) -> int:
     decisions = DecisionLog(_open_log(config))
     _begin_logging(sys.stderr)
     site = Site(config, generation, decisions)
+    site.spools.prepare()
     factory = IcapFactory(site)
     ports = [_listen(listen, config, factory) for listen in config.listen]
     names = ", ".join(
@@ -98,12 +102,42 @@ def run(config: Config) -> int:
     if config.control is not None:
         listen_control(config.control, reloader)
     signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
-    _reactor.callWhenRunning(sys.stderr.write, f"icapd: ready on {names}\n")
+    for port in ports:
+        port.stopReading()
+    start = _Start(site, ports, f"icapd: ready on {names}\n")
+    _reactor.callWhenRunning(start.begin)
     _reactor.run(installSignalHandlers=False)
+    if start.failed is not None:
+        raise start.failed
     decisions.end()
     if decisions.lost:
         _log.error("{count} decision lines could not be written", count=decisions.lost)
     return 0
+
+
+class _Start:
+    """What needs the reactor: scanners start, then connections are accepted, and that is said."""
+
+    def __init__(self, site: Site, ports: list[Port], ready: str) -> None:
+        self._site = site
+        self._ports = ports
+        self._ready = ready
+        self.failed: IcapdError | None = None
+
+    def begin(self) -> None:
+        self._site.generation.scans.start().addCallbacks(self._started, self._refused)
+
+    def _started(self, _: None) -> None:
+        for port in self._ports:
+            port.startReading()
+        sys.stderr.write(self._ready)
+
+    def _refused(self, failure: Failure) -> None:
+        error = failure.value
+        self.failed = (
+            error if isinstance(error, IcapdError) else IcapdError(f"scanners do not start: {error}")
+        )
+        _reactor.stop()
 
 
 class _Drain:
@@ -143,7 +177,13 @@ class _Drain:
     def _stop(self) -> None:
         if not self._stopped:  # a third signal, or the second as the last connection ends
             self._stopped = True
-            _reactor.stop()
+            _reactor.callLater(_STOP, _stop_reactor)
+            self._site.generation.scans.retire().addBoth(lambda _: _stop_reactor())
+
+
+def _stop_reactor() -> None:
+    with suppress(error.ReactorNotRunning):
+        _reactor.stop()
 
 
 def _listen(listen: Listen, config: Config, plain: IcapFactory) -> Port:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.defer import Deferred, ensureDeferred, succeed
 from twisted.logger import Logger
 
 from icapd.adaptation import Scanned
@@ -47,12 +47,21 @@ class Scan(Protocol):
         """What rules may ask of the body."""
         ...
 
+    @property
+    def cached(self) -> bool:
+        """Whether that was known of the same content."""
+        ...
+
 
 class Scanners(Protocol):
     """All that looks at bodies, as one."""
 
-    tag: str
     active: bool
+
+    @property
+    def tag(self) -> str:
+        """What verdicts depend on but policy and content."""
+        ...
 
     async def start(self) -> None:
         """Make ready."""
@@ -96,14 +105,16 @@ NO_SCANNERS: Scanners = _NoScanners()
 class Scans:
     """Scans by one set of scanners."""
 
-    def __init__(self, scanners: Scanners) -> None:
+    def __init__(self, scanners: Scanners, *, used: bool = True) -> None:
+        """`used`: whether anything will ever be scanned; if not, nothing is started for it."""
         self.scanners = scanners
+        self._used = used
         self._count = 0  # under way
         self._retired = False
 
     def start(self) -> Deferred[None]:
         """Make ready; fails with an IcapdError that is for the user."""
-        return _deferred(self.scanners.start())
+        return _deferred(self.scanners.start()) if self._used else succeed(None)
 
     def scan(self, tx: Transaction, shape: Shape, body: Body) -> Deferred[Scanned]:
         """Scan; never fails. Cancel it when nobody waits any more; `body` may be closed then."""
@@ -124,12 +135,14 @@ class Scans:
         return scanned
 
     def _stop(self) -> Deferred[None]:
+        if not self._used:
+            return succeed(None)
         stopped = _deferred(self.scanners.stop())
         return stopped.addErrback(lambda failure: _log.failure("scanners did not stop in order", failure))
 
 
 def _scanned(scan: Scan) -> Scanned:
-    return Scanned(scan.findings, scan.errors, scan.facts)
+    return Scanned(scan.findings, scan.errors, scan.facts, scan.cached)
 
 
 def _failed(failure: Failure) -> Scanned:

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, final
 from twisted.logger import Logger
 
 from icapd.adaptation import Scanning
+from icapd.adapters.cache import VerdictCache
+from icapd.adapters.scanners import Scan, make_scanners, size_of, worth_of
 from icapd.directory import Directory, Pending, load_directory
 from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
     from icapd.protocol import RequestReceived
     from icapd.server.lifetime import Lifetime
     from icapd.server.reading import Hub
-    from icapd.transaction import Transaction
 
 TICK = 0.5  # seconds; deadlines are counted in ticks, so that the hot path reads an int, not a clock
 
@@ -63,6 +64,7 @@ class Generation:
     user_headers: UserHeaders = USUAL
     scans: Scans = field(default_factory=lambda: Scans(NO_SCANNERS))
     scanning: Scanning | None = None  # None: there is nothing to scan with, and no rule on bodies
+    cache: VerdictCache[Scan] | None = None
 
     @property
     def max_size(self) -> int:
@@ -71,22 +73,30 @@ class Generation:
 
     def tagged(self) -> bytes:
         """Return the ISTag: `istag` and the scanners' tag, which changes when their databases do."""
-        tag = self.scans.scanners.tag
-        if not tag:
+        scanners = self.scans.scanners
+        if not scanners.active:
             return self.istag
-        return b"icapd-" + hashlib.sha256(self.istag + tag.encode()).hexdigest()[:_TAG_DIGITS].encode()
+        return (
+            b"icapd-" + hashlib.sha256(self.istag + scanners.tag.encode()).hexdigest()[:_TAG_DIGITS].encode()
+        )
 
 
-def load_generation(config: Config) -> Generation:
-    """Load policy, pages and users. Raises ConfigErrors; nothing is half-loaded."""
+def load_generation(config: Config, cache: VerdictCache[Scan] | None = None) -> Generation:
+    """Load policy, pages, users and scanners, not started. Raises ConfigErrors; nothing is half-loaded.
+
+    `cache` is that of an older generation, whose verdicts outlive it.
+    """
     policy = load_policy(config.policy)
     directory = load_directory(config, policy)
     parts = ("icapd", policy.digest, directory.static.digest)
     istag = "-".join(filter(None, parts)).encode("ascii")
     pages = Pages.load(config.page, fits=config.replies == "fit")
-    scans = Scans(NO_SCANNERS)
-    scanning = Scanning(scans.scanners, config.content.max_body)
-    return Generation(policy, pages, istag, directory, config.user_headers, scans, scanning)
+    cache = cache or VerdictCache(config.verdict_cache, time.monotonic, worth=worth_of, size=size_of)
+    scanners = make_scanners(config, policy, cache)
+    used = scanners.active or policy.asks_body
+    scanning = Scanning(scanners, config.content.max_body) if used or policy.threats else None
+    scans = Scans(scanners, used=used)
+    return Generation(policy, pages, istag, directory, config.user_headers, scans, scanning, cache)
 
 
 @final

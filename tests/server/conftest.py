@@ -34,10 +34,22 @@ POLICY = {
 LIMITS = {"head": "2", "body": "3", "idle": "61", "linger": "1"}
 
 
-def new_site(directory: Path, **limits: str) -> Site:
-    """Make a site whose files are in `directory`; keyword arguments are limits."""
+def new_site(
+    directory: Path,
+    *,
+    delivery: dict[str, str] | None = None,
+    spool: dict[str, str] | None = None,
+    **limits: str,
+) -> Site:
+    """Make a site whose files are in `directory`; other keyword arguments are limits."""
     (directory / "policy.yaml").write_text(json.dumps(POLICY))
-    document = {"listen": ["icap://127.0.0.1:0"], "policy": "policy.yaml", "limits": LIMITS | limits}
+    document = {
+        "listen": ["icap://127.0.0.1:0"],
+        "policy": "policy.yaml",
+        "limits": LIMITS | limits,
+        "delivery": delivery or {},
+        "spool": spool or {},
+    }
     (directory / "icapd.yaml").write_text(json.dumps(document))
     config = load_config(directory / "icapd.yaml")
     log = os.open(directory / "decisions.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)

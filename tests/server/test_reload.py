@@ -75,7 +75,7 @@ def test_a_broken_policy_leaves_the_old_one_and_names_every_fault(site: Site, tm
 
 
 def test_a_bug_while_loading_leaves_the_old_one(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_config: object) -> None:
+    def fail(*_: object) -> None:
         raise ZeroDivisionError
 
     monkeypatch.setattr(module, "load_generation", fail)
