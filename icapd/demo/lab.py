@@ -6,6 +6,7 @@ import os
 import shutil
 import ssl
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from icapd.demo.child import Child, accepts, free_ports
@@ -18,9 +19,9 @@ from icapd.squid import parse_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
     from types import TracebackType
 
+    from icapd.demo.origin import File
     from icapd.demo.plan import Plan
 
 _READY = "icapd: ready"
@@ -64,7 +65,8 @@ class Lab:
         names = ("icap", *(port.name for port in plan.proxy_ports))
         ports = dict(zip(names, free_ports(len(names)), strict=True))
         ports |= {port.name: port.number for port in plan.proxy_ports if port.number}
-        self.site = Site(directory, plan, ports | {"http": self._http.port, "https": self._https.port})
+        ports |= {"http": self._http.port, "https": self._https.port}
+        self.site = Site(directory, plan, ports, Path(squid))
         self.decisions = Decisions(self.site.decisions)
         self._children: list[Child] = []
         self.icapd: Child
@@ -125,6 +127,10 @@ class Lab:
         child = Child.start(name, command, self.site.logs / f"{name}.log")
         self._children.append(child)
         return child
+
+    def offer(self, path: str, file: File) -> None:
+        """Have both origins send `file` where `path` is asked for."""
+        self._http.files[path] = self._https.files[path] = file
 
     def require_running(self) -> None:
         """Raise IcapdError if a program of the lab has ended by itself."""

@@ -3,7 +3,8 @@
 Paths: `/bytes/N` and `/chunked/N` send `pattern(N)`; `/trailers` ends a chunked body with a trailer;
 `/echo` sends the request body back; `/etag` honours If-None-Match; `/status/NNN` answers NNN;
 `/early` closes the connection after half of its body; `/pauses/S` waits S seconds in its body, as an
-event stream does; `/html?HTML` is a page of that (percent-encoded) HTML; anything else is a small page.
+event stream does; `/html?HTML` is a page of that (percent-encoded) HTML; what a test has put into `files` is
+sent by its path; anything else is a small page.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
@@ -35,6 +37,14 @@ def pattern(size: int) -> bytes:
     return hashlib.shake_256(b"icapd").digest(size)
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A body and its header fields but Content-Length."""
+
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Origin(ThreadingHTTPServer):
     """One origin at `place`, an address and a port (0 is any free one), served by threads of this process."""
 
@@ -43,6 +53,7 @@ class Origin(ThreadingHTTPServer):
 
     def __init__(self, contacts: Contacts, place: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
         self.contacts = contacts
+        self.files: dict[str, File] = {}
         self.scheme = "https" if tls else "http"
         self._tls = tls
         if tls is not None:
@@ -103,6 +114,10 @@ class _Exchange(BaseHTTPRequestHandler):
         origin = cast("Origin", self.server)
         headers = tuple(self.headers.items())
         origin.contacts.add(RequestReceived(origin.scheme, self.command, self.path, headers, body, trailers))
+        file = origin.files.get(self.path)
+        if file is not None:
+            self._send(HTTPStatus.OK, file.body, *file.headers)
+            return
         kind, _, rest = self.path.partition("?")[0].strip("/").partition("/")
         match kind:
             case "bytes":

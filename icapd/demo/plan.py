@@ -30,8 +30,8 @@ class Plan:
 
     The origins have `address` (not 127.0.0.1: Squid may reach this one address on loopback, and must be seen
     to refuse the others). They have the names `uncertified` too, but no certificate with them.
-    In `policy` and `squid_lines` $http and $https are the origins' ports, $NAME is a proxy port's and
-    $directory the lab's directory. `squid_lines` stand before icapd's fragment.
+    `options` are lines of icapd.yaml; `squid_lines` stand before icapd's fragment. In them and in `policy`
+    $http and $https are the origins' ports, $NAME is a proxy port's and $directory the lab's directory.
     """
 
     policy: str
@@ -39,4 +39,5 @@ class Plan:
     uncertified: tuple[str, ...] = ()
     proxy_ports: tuple[ProxyPort, ...] = (ProxyPort(BUMP, bump=True), ProxyPort(PLAIN, bump=False))
     squid_lines: str = ""
+    options: str = ""
     address: str = "127.0.0.2"

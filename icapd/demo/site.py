@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from icapd.config import load_config
 from icapd.demo.plan import BUMP, ORIGIN
 from icapd.errors import IcapdError
-from icapd.pki import SQUID_USER, make_bump_ca, make_certgen_db, make_server_certificate
-from icapd.squid import write_fragments
+from icapd.pki import CERTGEN, SQUID_USER, make_bump_ca, make_certgen_db, make_server_certificate
+from icapd.squid import squid_version, write_fragments
 
 if TYPE_CHECKING:
     import ssl
@@ -51,6 +51,8 @@ listen: ["icap://127.0.0.1:$icap"]
 policy: policy.yaml
 decisions: logs/decisions.jsonl
 squid:
+  version: "$version"
+  certgen: $certgen
   ports: [$squid_ports]
   clients: [127.0.0.0/8, 10.0.0.0/8]
   ca: ca/bump.pem
@@ -67,6 +69,13 @@ class Site:
     directory: Path
     plan: Plan
     ports: Mapping[str, int]
+    squid: Path
+
+    @property
+    def certgen(self) -> Path:
+        """The certificate maker beside a Squid that is not the system's; else the system's."""
+        beside = self.squid.with_name(CERTGEN.name)
+        return beside if beside.exists() else CERTGEN
 
     @property
     def logs(self) -> Path:
@@ -129,8 +138,13 @@ def write_site(site: Site, context: ssl.SSLContext) -> None:
         "hosts": f"127.0.0.1 localhost\n::1 localhost\n{site.plan.address} {names}\n",
         "policy.yaml": site.fill(site.plan.policy),
         "icapd.yaml": _ICAPD_YAML.substitute(
-            ports, origin=site.plan.address, squid_ports=", ".join(squid_ports)
-        ),
+            ports,
+            origin=site.plan.address,
+            squid_ports=", ".join(squid_ports),
+            version=squid_version(str(site.squid)),
+            certgen=site.certgen,
+        )
+        + site.fill(site.plan.options),
         "squid.conf": _SQUID_CONF.substitute(directory=directory, extra=site.fill(site.plan.squid_lines)),
     }
     for name, text in texts.items():
