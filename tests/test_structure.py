@@ -27,7 +27,10 @@ WITHOUT_MIRROR = {
     "icapd/lists/__main__.py": "tests/lists/test_child.py runs it",
     "icapd/lists/entry.py": "types only",
     "icapd/options.py": "what each kind of value refuses, in tests/test_config.py",
+    "icapd/server/answering.py": "in tests/server/test_transfer.py and test_connection.py, which ask over ICAP",
     "icapd/server/interfaces.py": "types only",
+    "icapd/server/lifetime.py": "deadlines and ends, in tests/server/test_connection.py",
+    "icapd/server/message.py": "its line and its decision, in tests/server/test_transfer.py",
     "icapd/transaction.py": "fields only",
     "icapd/verdicts.py": "types only",
 }

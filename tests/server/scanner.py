@@ -13,7 +13,6 @@ from icapd.transaction import BodyFacts
 from icapd.verdicts import Finding, Kind
 
 if TYPE_CHECKING:
-
     from icapd.adapters.model import Body
     from icapd.content.model import Shape
     from icapd.server.site import Site

@@ -124,7 +124,9 @@ def test_a_large_echo_is_intact(served: Served, trust: ssl.SSLContext) -> None:
 def test_a_reader_that_stops_is_cut(served: Served, trust: ssl.SSLContext) -> None:
     with Asking(served.icaps, tls=trust) as peer:
         stuff(peer)
-        time.sleep(6)  # it may be one that sends all it has before it reads: that is taken as long as it comes
+        time.sleep(
+            6
+        )  # it may be one that sends all it has before it reads: that is taken as long as it comes
         peer.socket.settimeout(5)
         with pytest.raises((ssl.SSLError, ConnectionError)):
             peer.socket.sendall(b"x" * 10_000_000)
