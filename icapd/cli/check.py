@@ -7,6 +7,8 @@ import os
 import shutil
 import ssl
 import sys
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +20,7 @@ from icapd.config import Config, load_config, render_config
 from icapd.directory import load_directory
 from icapd.errors import ConfigErrors, IcapdError
 from icapd.pages import Pages
+from icapd.pki import database_findings, findings
 from icapd.policy import load_policy
 from icapd.policy.explain import Asked
 from icapd.policy.finding import Finding
@@ -86,6 +89,7 @@ class _Checked:
         if self.config is not None:
             self.findings += _tls(self.config)
             self.findings += self._adapters(self.config)
+            self.findings += _authority(self.config)
             self.findings += _squid(self.config) if squid else ()
 
     def _page(self) -> Pages:
@@ -211,10 +215,36 @@ def _missing(config: Config) -> Iterator[Finding]:
         yield _at(config, ("squid", "origin_ca"), reason)
     if not any(port.bump for port in settings.ports):
         return
-    if reason := _unreadable(settings.ca):
+    if _is_closed(settings.ca):
+        text = f"{settings.ca} cannot be read by this user, as it should be; Squid is asked only by root"
+        yield replace(_at(config, ("squid", "ca"), text), level="note")
+    elif reason := _unreadable(settings.ca):
         yield _at(config, ("squid", "ca"), f"{reason}; `icapd ca create` makes it")
     if not os.access(settings.certgen, os.X_OK):
         yield _at(config, ("squid", "certgen"), f"{settings.certgen} is not a program that can be run")
+
+
+def _authority(config: Config) -> Iterator[Finding]:
+    """Find what is wrong with the bump CA and Squid's certificate database, or soon will be."""
+    settings = config.squid
+    if not any(port.bump for port in settings.ports):
+        return
+    try:
+        found = list(findings(settings.ca, datetime.now(UTC)))
+    except IcapdError:
+        found = []  # _missing says it
+    for option, each in (("ca", found), ("ssl_db", list(database_findings(settings.ssl_db)))):
+        for finding in each:
+            yield replace(_at(config, ("squid", option), finding.text), level=finding.level)
+
+
+def _is_closed(path: Path) -> bool:
+    """Whether this user may not read `path`."""
+    try:
+        with path.open("rb"):
+            return False
+    except OSError as error:
+        return isinstance(error, PermissionError)
 
 
 def _at(config: Config, place: tuple[str, ...], message: str) -> Finding:

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from icapd.cli.main import main
-from icapd.pki import CERTGEN
+from icapd.pki import CERTGEN, make_bump_ca, make_root, read_certificate
 
 needs_certgen = pytest.mark.skipif(not CERTGEN.exists(), reason="needs squid-openssl")
 
@@ -74,11 +75,7 @@ def test_show_tells_name_dates_fingerprint_and_how_to_trust_it(
     assert "PRIVATE" not in out
 
 
-def make(directory: Path, days: int = 10) -> None:
-    from datetime import UTC, datetime
-
-    from icapd.pki import make_bump_ca
-
+def make(directory: Path, days: int = 100) -> None:
     make_bump_ca(directory / "ca", name="Filter of Test", now=datetime.now(UTC), days=days, key="ec")
 
 
@@ -89,8 +86,113 @@ def test_show_finds_an_expired_ca_and_an_open_key(
     (directory / "ca/bump.pem").chmod(0o644)
     assert run(directory, "show") == 1
     first, second = capsys.readouterr().err.splitlines()
-    assert first.endswith("expired; move it and the certificate database away, and make another")
+    assert first.endswith("expired; `icapd ca renew`, then `icapd ca switch`")
     assert second.endswith("others can read the key; chmod 0400 it, or make another CA if they have")
+
+
+@needs_certgen
+def test_an_intermediate_is_made_with_its_root(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert create(directory, "--intermediate", "--permit", "example.com", "--permit", "example.org") == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{directory}/ca/bump-root.pem (root: needed to renew only;")
+    root, inner = (read_certificate(directory / f"ca/{name}") for name in ("bump-root.pem", "bump.pem"))
+    assert (inner.issuer, inner.permit) == (root.subject, ("example.com", "example.org"))
+    assert (inner.not_after - datetime.now(UTC)).days in {364, 365}
+    assert (directory / "ca/bump.crt").read_text() == root.pem
+    assert run(directory, "show") == 0
+    out = capsys.readouterr().out
+    assert "signs for    example.com, example.org" in out
+    assert "signed by, and trusted by clients as:" in out
+    # its successor needs nothing of the clients, and keeps its bounds
+    assert run(directory, "renew", "--key", "ec") == 0
+    assert "clients trust its root already" in capsys.readouterr().out
+    assert run(directory, "switch") == 0
+    after = read_certificate(directory / "ca/bump.pem")
+    assert (after.issuer, after.permit) == (root.subject, inner.permit)
+    assert after.sha256 != inner.sha256
+    assert (directory / "ca/bump.crt").read_text() == root.pem
+
+
+@needs_certgen
+def test_an_intermediate_under_a_root_of_ones_own(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = make_root(directory / "firm/firm.pem", name="Firm", now=datetime.now(UTC), key="ec")
+    assert create(directory, "--root", str(root.pem)) == 0
+    assert read_certificate(directory / "ca/bump.pem").issuer == "CN=Firm"
+    assert not (directory / "ca/bump-root.pem").exists()
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--intermediate", "--days", "366"), "an intermediate is for 365 days at most, not 366"),
+        (("--root", "/nonexistent.pem"), "/nonexistent.pem: No such file or directory"),
+        (("--permit", "b\u00fccher.example"), "not all are domains in ASCII"),
+    ],
+)
+def test_what_cannot_be_made_is_one_line(
+    directory: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], message: str
+) -> None:
+    assert create(directory, *options) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (directory / "ca/bump.pem").exists()
+    assert not (directory / "db").exists()
+
+
+@needs_certgen
+def test_a_successor_is_made_beside_exported_with_it_and_switched_to(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert create(directory, "--days", "80") == 0
+    old = read_certificate(directory / "ca/bump.pem")
+    capsys.readouterr()
+    assert run(directory, "show") == 0
+    assert "days; `icapd ca renew` now" in capsys.readouterr().err
+    assert run(directory, "renew", "--key", "ec") == 0
+    assert "when they trust it: icapd ca switch" in capsys.readouterr().out.lower()
+    assert read_certificate(directory / "ca/bump.pem").sha256 == old.sha256
+    new = read_certificate(directory / "ca/bump-next.pem")
+    assert run(directory, "export") == 0
+    assert capsys.readouterr().out == old.pem + new.pem
+    assert run(directory, "show") == 0
+    assert "when all clients trust its successor" in capsys.readouterr().err
+    assert run(directory, "renew", "--key", "ec") == 1
+    assert "bump-next.pem: exists" in capsys.readouterr().err
+    (directory / "db/mark").touch()
+    assert run(directory, "switch") == 0
+    out = capsys.readouterr().out
+    until = f"{old.not_after:%Y-%m-%d}"
+    assert f"{directory}/ca/bump-until-{until}.pem (kept)" in out
+    assert f"{directory}/db-until-{until} (kept)" in out
+    assert read_certificate(directory / "ca/bump.pem").sha256 == new.sha256
+    assert read_certificate(directory / f"ca/bump-until-{until}.pem").sha256 == old.sha256
+    assert (directory / f"db-until-{until}/mark").exists()
+    assert not (directory / "db/mark").exists()
+    assert run(directory, "switch") == 1
+    assert "bump-next.pem: No such file" in capsys.readouterr().err
+
+
+def test_export_writes_a_new_file_in_each_form(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make(directory)
+    for form, begins in (
+        ("pem", b"-----BEGIN CERTIFICATE-----"),
+        ("der", b"0\x82"),
+        ("mobileconfig", b"<?xml"),
+        ("install", b"<!doctype html>"),
+    ):
+        out = directory / f"trust.{form}"
+        assert run(directory, "export", "--format", form, "--out", str(out)) == 0
+        assert capsys.readouterr().out == f"{out}\n"
+        data = out.read_bytes()
+        assert data.startswith(begins)
+        assert b"PRIVATE" not in data
+        assert run(directory, "export", "--format", form, "--out", str(out)) == 1
+        assert "exists" in capsys.readouterr().err
+    assert run(directory, "export") == 0
+    assert capsys.readouterr().out == (directory / "ca/bump.crt").read_text()
 
 
 @pytest.mark.parametrize(

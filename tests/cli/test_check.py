@@ -210,3 +210,28 @@ def test_the_examples_are_clean(name: str, capsys: pytest.CaptureFixture[str]) -
     with as_file(shared("rules", "examples", f"{name}.yaml")) as file:
         assert main(["check", "--strict", "-c", str(file)]) == 0
     assert capsys.readouterr().err == ""
+
+
+def bumping(directory: Path, days: int) -> list[str]:
+    make_bump_ca(directory / "ca", name="Test", now=datetime.now(UTC), days=days, key="ec")
+    (directory / "db").mkdir(mode=0o755)
+    (directory / "db/index.txt").touch(0o644)
+    (directory / "policy.yaml").write_text("access: []\n")
+    (directory / "icapd.yaml").write_text(
+        "listen: ['icap://127.0.0.1:1344']\npolicy: policy.yaml\nsquid: {ssl_db: db}\n"
+    )
+    return ["check", "--no-squid", "-c", str(directory / "icapd.yaml")]
+
+
+def test_an_old_ca_and_an_open_database_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = bumping(tmp_path, 20)
+    assert main(command) == 0
+    err = capsys.readouterr().err
+    assert re.search(
+        r"icapd.yaml:3: warning: squid.ca: .*bump.pem: ends in 19 days; `icapd ca renew` now", err
+    )
+    assert "db: others can read it (mode 0755); chmod 0700 it" in err
+    assert "index.txt: others can read it (mode 0644); chmod 0600 it" in err
+    (tmp_path / "ca/bump.pem").chmod(0o640)
+    assert main(command) == 1
+    assert "error: squid.ca: " in capsys.readouterr().err

@@ -28,7 +28,7 @@ from icapd.pki import BumpCa, make_bump_ca, make_certgen_db, make_server_certifi
 from icapd.squid import parse_check, write_fragments
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from icapd.pki import KeyKind
 
@@ -248,14 +248,23 @@ include {d}/out/icapd.conf
 
 
 def make_lab(
-    directory: Path, *, key: KeyKind, log_formats: tuple[str, ...], before: str, groups: dict[str, str]
+    directory: Path,
+    *,
+    key: KeyKind,
+    log_formats: tuple[str, ...],
+    before: str,
+    groups: dict[str, str],
+    make_ca: Callable[[Path], BumpCa] | None = None,
 ) -> Lab:
     """Write all files and start the origins and the stand-in, but not Squid.
 
     `before` are lines of squid.conf above the fragment, with {d} for the directory; `groups` are ACLs by name.
     """
     now = datetime.now(UTC)
-    ca = make_bump_ca(directory / "ca", name="Fragment test", now=now, days=2, key=key)
+    if make_ca is None:
+        ca = make_bump_ca(directory / "ca", name="Fragment test", now=now, days=2, key=key)
+    else:
+        ca = make_ca(directory / "ca")
     origin_ca = make_bump_ca(directory / "origin", name="Origin test", now=now, days=2, key="ec", stem="root")
     server = make_server_certificate(
         directory / "origin", names=[f"{name}.test" for name in NAMES], now=now, days=2, issuer=origin_ca
@@ -327,6 +336,7 @@ def running_lab(
     before: str = "",
     groups: dict[str, str] | None = None,
     files: dict[str, str] | None = None,
+    make_ca: Callable[[Path], BumpCa] | None = None,
 ) -> Iterator[Lab]:
     """Start all of it; pytest's own directories would be closed to Squid's user. `files` can be run."""
     directory = Path(tempfile.mkdtemp(prefix="icapd-squid-"))
@@ -336,7 +346,8 @@ def running_lab(
     for name, text in (files or {}).items():
         (directory / name).write_text(text)
         (directory / name).chmod(0o755)
-    lab = make_lab(directory, key=key, log_formats=log_formats, before=before, groups=groups or {})
+    lab = make_lab(directory, key=key, log_formats=log_formats, before=before, groups=groups or {},
+                   make_ca=make_ca)  # fmt: skip
     try:
         start_squid(lab)
         yield lab

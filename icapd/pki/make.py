@@ -53,7 +53,10 @@ class ServerCertificate:
 
 @dataclass(frozen=True, slots=True)
 class CertificateFacts:
-    """What is worth showing of a certificate; `sha256` as browsers print it, AA:BB:…, `key` as "RSA 3072"."""
+    """What is worth showing of a certificate; `sha256` as browsers print it, AA:BB:…, `key` as "RSA 3072".
+
+    `permit` are the domains it may sign for, () if there is no bound.
+    """
 
     subject: str
     issuer: str
@@ -63,29 +66,37 @@ class CertificateFacts:
     key: str
     is_ca: bool
     pem: str
+    permit: tuple[str, ...] = ()
 
 
 def make_bump_ca(
-    directory: Path, *, name: str, now: datetime, days: int = 1825, key: KeyKind = "rsa", stem: str = "bump"
+    directory: Path,
+    *,
+    name: str,
+    now: datetime,
+    days: int = 1825,
+    key: KeyKind = "rsa",
+    stem: str = "bump",
+    permit: Sequence[str] = (),
 ) -> BumpCa:
     """Make `directory`/STEM.pem (certificate and key, 0400) and STEM.crt (0444) for CA `name`.
 
     `directory` is created 0700; an existing one keeps its mode, since it may be others'. `now` has
-    a zone. Raises IcapdError if either file exists, cannot be written, or `name` is not 1-64 characters.
+    a zone. `permit`: domains that it may sign for, with what is below them; all if there is none.
+    Raises IcapdError if either file exists, cannot be written, or `name` is not 1-64 characters.
     """
     paths = BumpCa(directory / f"{stem}.pem", directory / f"{stem}.crt")
     for path in (paths.pem, paths.certificate):
         if path.exists() or path.is_symlink():
             raise IcapdError(f"{path}: exists, and a CA is never written over; move it away to make another")
-    private = _new_key(key)
-    subject = _name(name)
-    builder = _certificate(subject, private, now, days, issuer=(private, subject))
-    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=True), critical=True)
-    certificate = _pem(builder.sign(private, hashes.SHA256()))
-    _make_directory(directory)
-    _create(paths.pem, certificate + _private_pem(private), 0o400)
-    _create(paths.certificate, certificate, 0o444)
+    private = new_key(key)
+    subject = subject_name(name)
+    builder = begin_certificate(subject, private, now, days, issuer=(private, subject))
+    builder = as_authority(builder, depth=0, permit=permit)
+    certificate = as_pem(builder.sign(private, hashes.SHA256()))
+    make_directory(directory)
+    create_file(paths.pem, certificate + private_pem(private), 0o400)
+    create_file(paths.certificate, certificate, 0o444)
     return paths
 
 
@@ -106,18 +117,18 @@ def make_server_certificate(
     """
     stem = names[0].replace("*", "any").replace(":", "_")
     paths = ServerCertificate(directory / f"{stem}.crt", directory / f"{stem}.key")
-    private = _new_key(key)
-    subject = _name(names[0][:_MAX_NAME])
-    signer, signer_name = (private, subject) if issuer is None else _issuer(issuer.pem)
+    private = new_key(key)
+    subject = subject_name(names[0][:_MAX_NAME])
+    signer, signer_name = (private, subject) if issuer is None else read_issuer(issuer.pem)
     alternatives = x509.SubjectAlternativeName([_alternative(name) for name in names])
-    builder = _certificate(subject, private, now, days, issuer=(signer, signer_name))
+    builder = begin_certificate(subject, private, now, days, issuer=(signer, signer_name))
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
+    builder = builder.add_extension(key_usage(signs_certificates=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     builder = builder.add_extension(alternatives, critical=False)
-    _make_directory(directory)
-    _create(paths.key, _private_pem(private), 0o400)
-    _create(paths.certificate, _pem(builder.sign(signer, hashes.SHA256())), 0o444)
+    make_directory(directory)
+    create_file(paths.key, private_pem(private), 0o400)
+    create_file(paths.certificate, as_pem(builder.sign(signer, hashes.SHA256())), 0o444)
     return paths
 
 
@@ -147,7 +158,7 @@ def make_certgen_db(directory: Path, *, certgen: Path = CERTGEN) -> None:
 
 def read_certificate(path: Path) -> CertificateFacts:
     """Read the first certificate of a PEM file. Raises IcapdError if it cannot be read or holds none."""
-    certificate = _load(path)
+    certificate = load_certificate(path)
     public = certificate.public_key()
     return CertificateFacts(
         subject=certificate.subject.rfc4514_string(),
@@ -156,36 +167,45 @@ def read_certificate(path: Path) -> CertificateFacts:
         not_after=certificate.not_valid_after_utc,
         sha256=certificate.fingerprint(hashes.SHA256()).hex(":").upper(),
         key=f"{'RSA' if isinstance(public, rsa.RSAPublicKey) else 'EC'} {getattr(public, 'key_size', '')}",
-        is_ca=_is_ca(certificate),
-        pem=_pem(certificate).decode("ascii"),
+        is_ca=is_authority(certificate),
+        pem=as_pem(certificate).decode("ascii"),
+        permit=_permitted(certificate),
     )
 
 
 def check_bump_ca(path: Path) -> None:
     """Raise IcapdError, one line, unless `path` holds a CA certificate and its private key."""
-    key, _ = _issuer(path)
-    certificate = _load(path)
-    if not _is_ca(certificate):
+    key, _ = read_issuer(path)
+    certificate = load_certificate(path)
+    if not is_authority(certificate):
         raise IcapdError(f"{path}: its certificate is not a CA's")
     if key.public_key() != certificate.public_key():
         raise IcapdError(f"{path}: its key belongs to another certificate")
 
 
-def _new_key(kind: KeyKind) -> _Key:
+def new_key(kind: KeyKind) -> _Key:
+    """Return a new private key."""
     if kind == "ec":
         return ec.generate_private_key(ec.SECP256R1())
     return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
 
 
-def _name(common: str) -> x509.Name:
+def subject_name(common: str) -> x509.Name:
+    """Return the name of a certificate. Raises IcapdError unless it has 1 to 64 characters."""
     try:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
     except ValueError:
         raise IcapdError(f"{common!r}: a certificate's name has 1 to {_MAX_NAME} characters") from None
 
 
-def _certificate(
-    subject: x509.Name, key: _Key, now: datetime, days: int, *, issuer: tuple[_Key, x509.Name]
+def begin_certificate(
+    subject: x509.Name,
+    key: _Key,
+    now: datetime,
+    days: int,
+    *,
+    issuer: tuple[_Key, x509.Name],
+    end: datetime | None = None,
 ) -> x509.CertificateBuilder:
     """Begin a certificate: what CAs' and servers' have in common."""
     public = key.public_key()
@@ -197,13 +217,30 @@ def _certificate(
         .public_key(public)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + timedelta(days=days))
+        .not_valid_after(end or now + timedelta(days=days))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
         .add_extension(authority, critical=False)
     )
 
 
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+def as_authority(
+    builder: x509.CertificateBuilder, *, depth: int, permit: Sequence[str]
+) -> x509.CertificateBuilder:
+    """Make it a CA with `depth` others below it, for the domains of `permit` alone if there are any."""
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=depth), critical=True)
+    builder = builder.add_extension(key_usage(signs_certificates=True), critical=True)
+    if not permit:
+        return builder
+    try:
+        domains = [x509.DNSName(domain.lstrip(".")) for domain in permit]
+    except ValueError:
+        raise IcapdError(f"{', '.join(permit)}: not all are domains in ASCII (xn--…)") from None
+    addresses = [x509.IPAddress(ipaddress.ip_network(each)) for each in ("0.0.0.0/0", "::/0")]
+    return builder.add_extension(x509.NameConstraints(domains, addresses), critical=True)
+
+
+def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    """Return the key usage of a CA, or of a server."""
     return x509.KeyUsage(
         digital_signature=not signs_certificates,
         content_commitment=False,
@@ -224,7 +261,7 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _issuer(path: Path) -> tuple[_Key, x509.Name]:
+def read_issuer(path: Path) -> tuple[_Key, x509.Name]:
     """Return key and name of the CA in `path`."""
     data = _read(path)
     try:
@@ -233,17 +270,27 @@ def _issuer(path: Path) -> tuple[_Key, x509.Name]:
         raise IcapdError(f"{path}: holds no private key in PEM form without a password") from None
     if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
         raise IcapdError(f"{path}: its key is neither RSA nor EC")
-    return key, _load(path).subject
+    return key, load_certificate(path).subject
 
 
-def _load(path: Path) -> x509.Certificate:
+def load_certificate(path: Path) -> x509.Certificate:
+    """Read the first certificate of a PEM file. Raises IcapdError."""
     try:
         return x509.load_pem_x509_certificate(_read(path))
     except ValueError:
         raise IcapdError(f"{path}: holds no certificate in PEM form") from None
 
 
-def _is_ca(certificate: x509.Certificate) -> bool:
+def _permitted(certificate: x509.Certificate) -> tuple[str, ...]:
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
+    except (x509.ExtensionNotFound, ValueError):
+        return ()
+    return tuple(str(name.value) for name in found.permitted_subtrees or ())
+
+
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it is a CA's."""
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
@@ -257,17 +304,19 @@ def _read(path: Path) -> bytes:
         raise IcapdError(f"{path}: {error.strerror}") from None
 
 
-def _pem(certificate: x509.Certificate) -> bytes:
+def as_pem(certificate: x509.Certificate) -> bytes:
+    """Return the certificate in PEM form."""
     return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _private_pem(key: _Key) -> bytes:
+def private_pem(key: _Key) -> bytes:
+    """Return the key in PEM form, without a password."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
 
 
-def _make_directory(directory: Path) -> None:
+def make_directory(directory: Path) -> None:
     """Make `directory` for its owner alone; one that others may write to is no place for a key."""
     _make_parents(directory.parent)
     try:
@@ -286,7 +335,7 @@ def _make_parents(directory: Path) -> None:
         raise IcapdError(f"{error.filename}: {error.strerror}") from None
 
 
-def _create(path: Path, data: bytes, mode: int) -> None:
+def create_file(path: Path, data: bytes, mode: int) -> None:
     """Write a new file that has `mode` from the first moment on."""
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)

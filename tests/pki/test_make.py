@@ -184,10 +184,10 @@ def test_an_unreadable_key_is_one_line(tmp_path: Path) -> None:
             directory.chmod(directory.stat().st_mode | 0o055)
     code = (
         "import os, sys; sys.path.insert(0, '.')\n"
-        "from pathlib import Path\nimport icapd.pki\n"
+        "from pathlib import Path\nimport icapd.pki\nfrom icapd.errors import IcapdError\n"
         "os.setgid(65534); os.setuid(65534)\n"
         f"try: icapd.pki.check_bump_ca(Path({str(ca.pem)!r}))\n"
-        "except icapd.pki.IcapdError as error: print(error)\n"
+        "except IcapdError as error: print(error)\n"
     )
     done = subprocess.run(["python3", "-c", code], capture_output=True, text=True, check=False)
     if "ModuleNotFoundError" in done.stderr:
