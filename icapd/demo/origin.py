@@ -139,6 +139,8 @@ class _Exchange(BaseHTTPRequestHandler):
                 self._send(HTTPStatus.OK, html, ("Content-Type", "text/html; charset=utf-8"))
             case "early":
                 self._send_half(pattern(200_000))
+            case "slow":
+                self._send_slowly(pattern(int(rest)))
             case "pauses":
                 self._send_with_pause(float(rest))
             case _:
@@ -180,6 +182,14 @@ class _Exchange(BaseHTTPRequestHandler):
         self.wfile.write(b"e\r\ndata: before\n\n\r\n")
         time.sleep(seconds)
         self.wfile.write(b"d\r\ndata: after\n\n\r\n0\r\n\r\n")
+
+    def _send_slowly(self, body: bytes) -> None:
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        for start in range(0, len(body), _CHUNK):
+            self.wfile.write(body[start : start + _CHUNK])
+            time.sleep(0.01)
 
     def _send_half(self, body: bytes) -> None:
         self.send_response(HTTPStatus.OK)
