@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,6 +14,23 @@ settings.register_profile(
 )
 settings.register_profile("thorough", parent=settings.get_profile("quick"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--squid",
+        default=os.environ.get("ICAPD_TEST_SQUID"),
+        metavar="PROGRAM",
+        help="the Squid to test with, instead of the system's (tests/squids/get prints one); also $ICAPD_TEST_SQUID",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the chosen Squid be the first in PATH, where icapd, its demo and the tests look for it."""
+    squid = config.getoption("--squid")
+    if squid:
+        os.environ["ICAPD_TEST_SQUID"] = squid
+        os.environ["PATH"] = f"{Path(squid).absolute().parent}{os.pathsep}{os.environ['PATH']}"
 
 
 @pytest.fixture(scope="session")

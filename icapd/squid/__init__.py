@@ -7,9 +7,17 @@ squid.conf before its final `http_access` lines (as Debian's conf.d is), or make
 configuration together with a few lines on logs and process id.
 """
 
-from icapd.squid.check import check_fragment, parse_check
+from icapd.squid.check import check_fragment, parse_check, squid_version
 from icapd.squid.conf import render_conf
 from icapd.squid.steps import Answers
 from icapd.squid.write import is_foreign, write_fragments
 
-__all__ = ["Answers", "check_fragment", "is_foreign", "parse_check", "render_conf", "write_fragments"]
+__all__ = [
+    "Answers",
+    "check_fragment",
+    "is_foreign",
+    "parse_check",
+    "render_conf",
+    "squid_version",
+    "write_fragments",
+]

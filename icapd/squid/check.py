@@ -24,6 +24,7 @@ cache_store_log none
 include {fragment}
 """
 
+_VERSION = re.compile(r"^Squid Cache: Version (\d+(?:\.\d+)*)")
 _STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?: \S+)?\| ")
 _COMPLAINT = re.compile(r"\b(?:ERROR|WARNING|FATAL|Bungled|unrecognized|not found)\b")
 _SECONDS = 60  # Squid resolves names in ACLs while it parses
@@ -58,6 +59,20 @@ def parse_check(conf: Path, squid: str = SQUID) -> list[str]:
         last = lines[-1] if lines else "nothing said"
         complaints = [f"squid -k parse ended with status {done.returncode}: {last}"]
     return complaints
+
+
+def squid_version(squid: str = SQUID) -> str:
+    """Return what `squid -v` says it is: "5.7", "6.13". Raises IcapdError if it says nothing."""
+    try:
+        done = subprocess.run(  # noqa: S603  (the path is the caller's, no shell)
+            [squid, "-v"], stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise IcapdError(f"{squid} -v: {getattr(error, 'strerror', None) or error}") from None
+    match = _VERSION.match(done.stdout.decode("ascii", "replace"))
+    if match is None:
+        raise IcapdError(f"{squid} -v: no version of Squid")
+    return match[1]
 
 
 def check_fragment(config: Config, squid: str = SQUID) -> list[str]:

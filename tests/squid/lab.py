@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from icapd.pki import KeyKind
 
-SQUID = "/usr/sbin/squid"
+SQUID = os.environ.get("ICAPD_TEST_SQUID", "/usr/sbin/squid")
 LOCALHOST = "127.0.0.1"
 PAGE = (
     "<!DOCTYPE html><title>Bl\u00f6cked</title><p>&lt;b&gt; 100%20 %a %% @Squid{%un} \u201cquoted\u201d</p>"
@@ -301,7 +301,7 @@ def make_lab(
 
 
 def start_squid(lab: Lab) -> None:
-    assert parse_check(lab.directory / "squid.conf") == []
+    assert parse_check(lab.directory / "squid.conf", SQUID) == []
     lab.squid = subprocess.Popen(
         [SQUID, "--foreground", "-f", str(lab.directory / "squid.conf"), "-n", f"t{lab.bump_port}"],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
