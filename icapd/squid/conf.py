@@ -77,7 +77,10 @@ def _blocks(settings: SquidSettings) -> Iterator[str]:
     if bumps:
         yield "bump"
     yield "log"
-    if version_facts(settings.version).stalls:
+    facts = version_facts(settings.version)
+    if facts.warns:
+        yield "quiet"
+    if facts.stalls:
         yield "delay"
 
 

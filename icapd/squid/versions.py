@@ -1,7 +1,7 @@
 """What differs between the Squid versions icapd writes for: one table, read nowhere else.
 
 No icap_*, adaptation_*, ssl_bump or http_port option that the fragment uses changed between
-5.7 and 7.6 (from their sources), so the table is short.
+5.7 and 7.6 (from their sources; 5.7 and 6.13 pass the same end-to-end tests), so the table is short.
 """
 
 from __future__ import annotations
@@ -16,14 +16,18 @@ class VersionFacts:
     first: tuple[int, ...]
     stalls: bool
     """Bug 5352: stops reading a response after 65,535 bytes until the adapted one begins."""
+    warns: bool
+    """Bug 5187: warns of its own workaround whenever REQMOD answers with a page, and can be told not to."""
 
 
 OLDEST = (5, 7)
 _TABLE = (
-    VersionFacts((5, 7), stalls=True),  # Debian's 5.7 got it with the backport for CVE-2024-25111
-    VersionFacts((6, 14), stalls=False),  # 6.8-6.12 stall, 6.13 in part
-    VersionFacts((7,), stalls=True),  # 7.0.1 in part
-    VersionFacts((7, 0, 2), stalls=False),
+    # Debian's 5.7 got it with the backport for CVE-2024-25111
+    VersionFacts((5, 7), stalls=True, warns=False),
+    VersionFacts((6,), stalls=True, warns=True),  # 6.8-6.12 stall, 6.13 in part
+    VersionFacts((6, 14), stalls=False, warns=True),
+    VersionFacts((7,), stalls=True, warns=True),  # 7.0.1 in part
+    VersionFacts((7, 0, 2), stalls=False, warns=True),
 )
 
 

@@ -8,7 +8,7 @@ import pytest
 from icapd.config import load_config
 from icapd.errors import IcapdError
 from icapd.pki import make_bump_ca
-from icapd.squid import check_fragment, parse_check
+from icapd.squid import check_fragment, parse_check, squid_version
 
 needs_squid = pytest.mark.skipif(not Path("/usr/sbin/squid").exists(), reason="needs squid-openssl")
 GOOD = "http_port 127.0.0.1:3128\npid_filename none\naccess_log none\ncache_log /dev/null\n"
@@ -61,3 +61,18 @@ def test_the_fragment_is_checked_without_being_written(tmp_path: Path) -> None:
     make_bump_ca(tmp_path / "ca", name="x", now=datetime.now(UTC), key="ec")
     assert check_fragment(config) == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["ca", "icapd.yaml"]
+
+
+@needs_squid
+def test_the_installed_squid_tells_its_version() -> None:
+    assert tuple(map(int, squid_version().split("."))) >= (5, 7)
+
+
+@pytest.mark.parametrize(("says", "fault"), [("exit 0", "no version of Squid"), (None, "No such file")])
+def test_what_is_no_squid_has_no_version(says: str | None, fault: str, tmp_path: Path) -> None:
+    squid = tmp_path / "squid"
+    if says is not None:
+        squid.write_text(f"#!/bin/sh\n{says}\n")
+        squid.chmod(0o755)
+    with pytest.raises(IcapdError, match=fault):
+        squid_version(str(squid))
