@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icapd.adaptation import UseAdapted, UseVirgin, adapt, display_url
+from icapd.adaptation import Answer, UseAdapted, UseVirgin, adapt, display_url
 from icapd.http import RequestHead, ResponseHead
 from icapd.pages import Pages
 from icapd.policy import Block, Policy, load_policy
@@ -54,7 +54,7 @@ def transaction(
     return Transaction(point, client, RequestHead(raw), response, sni, now=1_700_000_000.0)
 
 
-def answer(policy: Policy, tx: Transaction, *, marks: bool = False) -> UseVirgin | UseAdapted:
+def answer(policy: Policy, tx: Transaction, *, marks: bool = False) -> Answer:
     return adapt(tx, policy, PAGES, ID, marks_connect=marks)[1]
 
 

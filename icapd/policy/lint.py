@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from icapd.policy.lint_body import lint_bodies
 from icapd.policy.lint_lists import lint_lists
+from icapd.policy.lint_protection import lint_protection
 from icapd.policy.lint_reach import lint_reach
 from icapd.policy.lint_redirect import lint_redirects
 from icapd.policy.lint_tunnel import lint_tunnels
@@ -37,5 +38,6 @@ def lint(policy: Policy, locate: Locate) -> tuple[Finding, ...]:
         *lint_unknown(study),
         *lint_workspaces(study),
         *lint_bodies(study),
+        *lint_protection(study),
     ]
     return tuple(sorted(found, key=lambda one: (one.file, one.line)))

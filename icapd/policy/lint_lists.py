@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from icapd.errors import ConfigErrors
 from icapd.policy.finding import Finding
 from icapd.source import read_document
+from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from icapd.policy.match import Matcher
     from icapd.policy.study import Study
 
+_OF_URLS = frozenset({Kind.PHISHING, Kind.MALICIOUS_URL})
+_DIGESTS = frozenset({"MD5", "SHA-256"})  # formats of files
 _SHOWN = 3  # reasons and lines named
 
 
@@ -32,7 +35,12 @@ def lint_lists(study: Study) -> Iterator[Finding]:
     for report in policy.lists.reports:
         name = report.name
         finding = partial(Finding, document.file, document.where(("lists", name)))
-        if name not in asked:
+        threat = policy.threats.get(name)
+        if threat in _OF_URLS and report.entries and _digests_alone(report):
+            what = f"list {name!r} is of {threat}, and holds digests alone"
+            why = "phishing and malicious links are looked up by host and URL: nothing can be found in it"
+            yield finding("warning", "threat-unfit", what, why, "say `threat: malware`, or list URLs")
+        if name not in asked and threat is None:
             what, why = f"list {name!r} is used by no rule", "it is read and kept for nothing"
             yield finding(
                 "warning", "unused-list", what, why, f"remove it, or add `list: [{name}]` to a rule"
@@ -56,10 +64,14 @@ def _reasons(report: ListReport) -> Iterator[str]:
         yield "and more"
 
 
+def _digests_alone(report: ListReport) -> bool:
+    return all(file.format in _DIGESTS for file in report.files)
+
+
 def _asked(study: Study) -> set[str]:
     """Return the lists that any rule asks, disabled by mode or not."""
     policy = study.policy
-    rules = (*policy.bypass, *policy.access, *policy.tls)
+    rules = (*policy.bypass, *policy.access, *policy.protection.rules, *policy.tls)
     matchers: Iterator[Matcher] = (
         one for rule in rules for entry in (rule.when, *rule.unless) for one in entry
     )

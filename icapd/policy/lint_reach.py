@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 def lint_reach(study: Study) -> Iterator[Finding]:
     """Yield findings on rules that cannot decide anything."""
     for one in study.studied:
-        never = _never(study, one.rule)
-        if never is not None:
-            yield study.finding(one.rule, "warning", "never-matches", *never, proof=_nearest(study, one.rule))
+        reason = never(study, one.rule)
+        if reason is not None:
+            yield study.finding(
+                one.rule, "warning", "never-matches", *reason, proof=_nearest(study, one.rule)
+            )
         elif not one.is_reached:
             yield from _shadowed(study, one)
     yield from _tls(study)
 
 
-def _never(study: Study, rule: Rule) -> tuple[str, str, str] | None:
+def never(study: Study, rule: Rule) -> tuple[str, str, str] | None:
     """Return what, why and how to mend, for a rule that no request can satisfy."""
     what = f"rule {rule.name!r} can never match"
     number = excepts_itself(rule)
@@ -135,9 +137,9 @@ def _tls(study: Study) -> Iterator[Finding]:
     rules = study.policy.tls
     numbers = {id(rule): number for number, rule in enumerate(rules)}
     for number, rule in enumerate(rules):
-        never = _never(study, rule)
-        if never is not None:
-            yield study.finding(rule, "warning", "never-matches", *never, proof=None)
+        reason = never(study, rule)
+        if reason is not None:
+            yield study.finding(rule, "warning", "never-matches", *reason, proof=None)
             continue
         for draft in study.witnesses.drafts(rule.when):
             draft.method, draft.port = "CONNECT", draft.port or 443
