@@ -1,7 +1,8 @@
 """The control socket: how `icapd reload` asks a running icapd, and hears how it went.
 
 A Unix socket for its owner alone (mode 0600). One request a connection, one JSON object a line each
-way: {"command": "reload"} gives {"ok": true, "digest": …, "changed": …, "problems": [], "notes": []}.
+way: {"command": "reload"} gives {"ok": true, "digest": …, "changed": …, "problems": [], "notes": []},
+{"command": "probe"} a token for `icapd doctor`, {"command": "probed", "token": …} what was seen with it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort, IReactorUNIX, ITransport
     from twisted.internet.protocol import Protocol
 
+    from icapd.server.probes import Probes
     from icapd.server.reload import Reloaded, Reloader
 
 _reactor = cast("IReactorUNIX", _untyped_reactor)
@@ -35,19 +37,33 @@ class _Control(LineReceiver):
     delimiter = b"\n"
     MAX_LENGTH = _MAX_REQUEST
 
-    def __init__(self, reloader: Reloader) -> None:
+    def __init__(self, reloader: Reloader, probes: Probes) -> None:
         self._reloader = reloader
+        self._probes = probes
 
     def lineReceived(self, line: bytes) -> None:
         """Take the one request."""
         try:
-            command = json.loads(line)["command"]
-        except (ValueError, TypeError, KeyError):
-            command = None
-        if command == "reload":
-            self._reloader.reload().addCallback(self._reloaded)
-        else:
-            self._answer(ok=False, problems=['the request is not {"command": "reload"}'])
+            request = json.loads(line)
+            command, token = request["command"], str(request.get("token", ""))
+        except (ValueError, TypeError, KeyError, AttributeError):
+            command = token = None
+        match command:
+            case "reload":
+                self._reloader.reload().addCallback(self._reloaded)
+            case "probe":
+                self._probe()
+            case "probed":
+                seen = self._probes.seen(token or "")
+                self._answer(ok=seen is not None, seen=seen or [])
+            case _:
+                self._answer(ok=False, problems=['the request is not {"command": "reload"}'])
+
+    def _probe(self) -> None:
+        try:
+            self._answer(ok=True, token=self._probes.issue())
+        except IcapdError as failure:
+            self._answer(ok=False, problems=str(failure).splitlines())
 
     def _reloaded(self, result: Reloaded) -> None:
         self._answer(
@@ -67,20 +83,21 @@ class _Control(LineReceiver):
 class _ControlFactory(Factory):
     noisy = False
 
-    def __init__(self, reloader: Reloader) -> None:
+    def __init__(self, reloader: Reloader, probes: Probes) -> None:
         self._reloader = reloader
+        self._probes = probes
 
     def buildProtocol(self, addr: object) -> Protocol:
         """Serve whoever could open the socket: its mode has decided that."""
         del addr
-        return _Control(self._reloader)
+        return _Control(self._reloader, self._probes)
 
 
-def listen_control(path: Path, reloader: Reloader) -> IListeningPort:
+def listen_control(path: Path, reloader: Reloader, probes: Probes) -> IListeningPort:
     """Listen at `path`. Raises IcapdError when that is impossible, or another icapd listens there."""
     _remove_stale(path)
     try:
-        return _reactor.listenUNIX(str(path), _ControlFactory(reloader), mode=0o600)
+        return _reactor.listenUNIX(str(path), _ControlFactory(reloader, probes), mode=0o600)
     except error.CannotListenError as failure:
         why = getattr(failure.socketError, "strerror", None) or str(failure.socketError)
         raise IcapdError(f"cannot listen on the control socket {path}: {why}") from None

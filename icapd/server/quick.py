@@ -59,6 +59,8 @@ class Quick:
         generation = site.generation
         if site.draining or generation.directory.asked or generation.scans.scanners.active or site.late:
             return None
+        if site.probes.active:  # for a minute, while `icapd doctor` looks
+            return None
         try:
             plain = self._read(data)
         except (RemoteProtocolError, HeadError):

@@ -100,7 +100,7 @@ def run(config: Config) -> int:
     signal.signal(signal.SIGINT, drain.signalled)
     reloader = Reloader(site)
     if config.control is not None:
-        listen_control(config.control, reloader)
+        listen_control(config.control, reloader, site.probes)
     signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
     for port in ports:
         port.stopReading()

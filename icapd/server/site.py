@@ -28,6 +28,7 @@ from icapd.protocol import Banner, RemoteProtocolError
 from icapd.server.delivery import Pace
 from icapd.server.late import LateBlocks
 from icapd.server.message import Message
+from icapd.server.probes import Probes
 from icapd.server.quick import Quick
 from icapd.server.scanning import NO_SCANNERS, Scans
 from icapd.server.services import Service, services
@@ -137,6 +138,7 @@ class Site:
         self.pace = Pace.of(config.delivery, stalls=version_facts(config.squid.version).stalls)
         self.late = LateBlocks()
         self.tunnels = Tunnels()
+        self.probes = Probes(time.monotonic)
         self.quick = Quick(self)
         # ids are unique over restarts by their random part, and short enough to read out to a help desk
         self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
@@ -175,6 +177,7 @@ class Site:
         self._warnings = self._suppressed = 0
         if self.tick % _LATE_TICKS == 0:
             self.late.forget()
+            self.probes.forget()
         self.spools.serve()
         for connection in tuple(self.connections):
             try:
@@ -187,6 +190,8 @@ class Site:
         """Decide one request by its heads. Raises RemoteProtocolError(400) for an impossible one."""
         generation = self.generation
         headers = icap.headers
+        if self.probes.active:
+            generation = self.probes.generation(generation, service.point, headers, icap.request_head)
         now = time.time()  # noqa: TID251  # the server's clock
         try:
             tx = transaction_of(
