@@ -40,6 +40,7 @@ _FINDING = re.compile(r'"(?:error|warning|note)",\s*"(?!error|warning|note)([a-z
 NOT_RUN = {
     "icapd reload -c icapd.yaml": "asks a running icapd; tests/cli/test_reload.py",
     "icapd ping -c icapd.yaml": "asks a running icapd; tests/cli/test_ping.py",
+    "icapd scan -c icapd.yaml /srv/downloads setup.exe": "a reactor runs once; tests/cli/test_scan.py",
 }
 # What a page speaks of beside icapd.yaml, where it does not show it.
 MADE = {"policy.yaml": "access: []\n", "users.yaml": "users: {}\n", "ldap.secret": "secret\n"}

@@ -21,9 +21,11 @@ def blocks(language: str) -> list[str]:
 
 
 def test_the_configuration_and_the_policy_load(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    config, policy, users = blocks("yaml")
-    (tmp_path / "users-icapd.yaml").write_text(config + users)
-    assert load_config(tmp_path / "users-icapd.yaml").users.ldap is not None
+    config, policy, scanning, users = blocks("yaml")
+    (tmp_path / "users-icapd.yaml").write_text(config + scanning + users)
+    all_of_it = load_config(tmp_path / "users-icapd.yaml")
+    assert all_of_it.users.ldap is not None
+    assert len(all_of_it.adapters) == 2
     (tmp_path / "icapd.yaml").write_text(config)
     (tmp_path / "policy.yaml").write_text(policy)
     (tmp_path / "lists").mkdir()
