@@ -160,6 +160,9 @@ class SquidSettings(_Options):
         default=(),
         description="program that Squid asks about intercepted TLS; unless given, this icapd's",
     )
+    access_log: SquidPath | None = Field(
+        default=None, description="access log in icapd's format, for `icapd doctor pins`; unless given, none"
+    )
     error_directory: SquidPath | None = Field(
         default=None,
         description="where Squid will find icapd's error pages; unless given, beside the fragment",

@@ -16,6 +16,7 @@ COMMANDS = {
     "check": "icapd.cli.check:check",
     "demo": "icapd.cli.demo:demo",
     "helper": "icapd.cli.external_acl:external_acl",
+    "doctor": "icapd.cli.doctor:doctor",
     "explain": "icapd.cli.explain:explain",
     "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",

@@ -109,7 +109,7 @@ class _Exchange(BaseHTTPRequestHandler):
     sys_version = ""
     disable_nagle_algorithm = True
 
-    def _answer(self) -> None:  # noqa: C901  (a table of paths)
+    def _answer(self) -> None:  # noqa: C901, PLR0912  (a table of paths)
         body, trailers = self._read_body()
         origin = cast("Origin", self.server)
         headers = tuple(self.headers.items())

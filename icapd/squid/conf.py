@@ -103,11 +103,18 @@ def _values(settings: SquidSettings, errors: Path) -> Mapping[str, str]:
         "exempt": " !icapd_origins" if origins else "",
         "errors": _word("error_directory", errors),
         "groups": "\n".join(_groups(settings.groups)),
+        "access_log": _access_log(settings),
         "group_facts": "\n".join(_group_facts(settings.groups)),
     }
 
 
 _WAYS = ("request", "reply")
+
+
+def _access_log(settings: SquidSettings) -> str:
+    if settings.access_log is None:
+        return "# access_log daemon:/var/log/squid/access.log logformat=icapd"
+    return f"access_log daemon:{_word('access_log', settings.access_log)} logformat=icapd"
 
 
 def _user_values(users: UserSettings) -> Mapping[str, str]:

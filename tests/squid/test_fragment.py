@@ -62,7 +62,7 @@ def test_a_redirected_connect_gives_the_exact_location(lab: Lab) -> None:
 def test_the_decision_id_can_be_logged(lab: Lab) -> None:
     lab.fetch(f"https://blocked.test:{lab.https.port}/")
     lines = [line for line in lab.access("icapd").splitlines() if "CONNECT blocked.test" in line]
-    assert lines[-1].endswith(" bump d42")
+    assert " bump d42 " in lines[-1]
 
 
 @pytest.mark.parametrize("name", ["blocked", "redirect", "ended"])
@@ -190,4 +190,5 @@ def test_odd_ports_and_the_cache_manager_are_denied(lab: Lab) -> None:
 
 def test_squid_complains_about_nothing(lab: Lab) -> None:
     complaints = [line for line in lab.log.splitlines() if "ERROR" in line or "WARNING" in line]
-    assert [line for line in complaints if "NULL characters" not in line] == []  # a forger's above
+    others = ("NULL characters", "while accepting a TLS connection")  # a forger's above, and who refuses
+    assert [line for line in complaints if not any(text in line for text in others)] == []
