@@ -23,6 +23,7 @@ WITHOUT_MIRROR = {
     "icapd/content/model.py": "types only",
     "icapd/content/part.py": "types only",
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
+    "icapd/doctor/": "tests/e2e/test_doctor.py runs all probes on a lab, healthy and broken",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
     "icapd/lists/__main__.py": "tests/lists/test_child.py runs it",
     "icapd/lists/entry.py": "types only",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from icapd.cli.options import config_option
+from icapd.cli.trace import plain
 from icapd.config import load_config
 from icapd.errors import IcapdError
 from icapd.policy import load_policy
@@ -22,16 +25,75 @@ from icapd.squid.pins import Detected, Pinned, Thresholds, detect
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from icapd.doctor import Result
     from icapd.policy import Policy
     from icapd.squid.accesslog import Entry
 
 _UNTIL = re.compile(r"\(until (\d{4}-\d\d-\d\d)\)$")
 _SHOWN_CLIENTS = 5
+_STATUS = {"ok": 0, "warning": 1, "fault": 2}
+_SBIN = "/usr/sbin:/usr/local/sbin:/usr/local/squid/sbin"
 
 
-@click.group()
-def doctor() -> None:
-    """Find what ails a running Squid with icapd."""
+@click.group(invoke_without_command=True)
+@config_option
+@click.option(
+    "--squid-conf",
+    type=click.Path(path_type=Path),
+    default=Path("/etc/squid/squid.conf"),
+    show_default=True,
+    metavar="FILE",
+    help="Squid's whole configuration.",
+)
+@click.option(
+    "--credentials",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="One line NAME:PASSWORD, where Squid asks for them.",
+)
+@click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead.")
+@click.pass_context
+def doctor(
+    ctx: click.Context, config_file: Path, squid_conf: Path, credentials: Path | None, *, as_object: bool
+) -> int:
+    """Look at the running Squid and icapd together: a line for each thing, and how to mend it.
+
+    Changes nothing. Requests go through Squid as a client's would; icapd decides them, and no others, by
+    rules of the doctor's own: it proves itself at the `control` socket, so run it as root or as icapd's user.
+    A web server of its own listens meanwhile, on this machine's address and on loopback, at free ports.
+
+    Exit status: 0 all is well, 1 there are warnings, 2 there are faults.
+    """
+    if ctx.invoked_subcommand is not None:
+        return 0
+    from icapd.doctor import Where, examine  # noqa: PLC0415  (`pins` does without)
+
+    squid = shutil.which("squid", path=f"{os.environ.get('PATH', os.defpath)}:{_SBIN}")
+    where = Where(load_config(config_file), squid, squid_conf, _credentials(credentials))
+    results = []
+    for result in examine(where):
+        results.append(result)
+        if not as_object:
+            _print(result)
+    status = max(_STATUS[result.level] for result in results)
+    if as_object:
+        print(json.dumps({"status": status, "results": [result.as_json() for result in results]}))
+    return status
+
+
+def _print(result: Result) -> None:
+    print(plain(f"{result.level:8} {result.name:21} {result.text}"), flush=True)
+    if result.mend:
+        print(plain(f"{'':30} mend: {result.mend}"), flush=True)
+
+
+def _credentials(file: Path | None) -> str:
+    if file is None:
+        return ""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    if not lines or ":" not in lines[0]:
+        raise IcapdError(f"{file}: not one line NAME:PASSWORD")
+    return lines[0]
 
 
 @doctor.command()

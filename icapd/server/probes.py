@@ -1,4 +1,4 @@
-"""Requests of `icapd doctor`: they are decided by a policy of their own, and what came with them is told to it.
+"""Requests of `icapd doctor`: decided by a policy of their own, and told to it as they came.
 
 The doctor must see a page and a redirect whatever the policy says, and whoever could ask for one by a header
 alone would choose what icapd decides. So a probe carries a token that only the control socket gives out, and
@@ -28,15 +28,7 @@ _FIELD = re.compile(rb"\r\nx-icapd-probe: ?([0-9a-f]{32})\r\n", re.IGNORECASE)
 _SECONDS = 120.0  # that a token is good for
 _MAX_TOKENS = 8
 _MAX_SEEN = 100  # requests of one token
-_TOLD = (
-    b"x-client-ip",
-    b"x-client-port",
-    b"x-client-username",
-    b"x-icapd-fragment",
-    b"x-proxy-port",
-    b"x-server-ip",
-    b"x-sni",
-)
+_MAX_VALUE = 200  # characters of a header
 
 
 class Probes:
@@ -85,7 +77,11 @@ class Probes:
         if head is None or kept is None or self._policy is None:
             return usual
         if len(kept[1]) < _MAX_SEEN:
-            told = {name.decode(): headers[name].decode("latin-1") for name in _TOLD if name in headers}
+            told = {
+                name.decode("latin-1"): value.decode("latin-1")[:_MAX_VALUE]
+                for name, value in headers.items()
+                if name.startswith(b"x-")
+            }
             line = head.partition(b"\r\n")[0].decode("latin-1")
             kept[1].append({"point": point, "request": line, **told})
         return dataclasses.replace(usual, policy=self._policy, directory=Directory())
