@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -12,10 +13,13 @@ import pytest
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import capturedLogs
 
+from icapd.errors import AdapterError
 from icapd.server import reload as module
 from icapd.server.reload import Reloaded, Reloader
+from icapd.server.scanning import Scans
 from tests.server.asking import Asking, answers, reqmod
 from tests.server.conftest import POLICY, connected
+from tests.server.scanner import StandIn, scanned_by
 from tests.server.test_run import until
 from tests.serving import serving
 
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from icapd.server.site import Site
+    from icapd.server.site import Generation, Site
 
 BAD = reqmod("http://bad.example/")
 BROKEN = "access:\n  - {name: a, when: {hots: [x]}, action: block}\n  - {acton: block}\n"
@@ -151,3 +155,36 @@ def test_a_hundred_reloads_under_load_cost_no_request(tmp_path: Path) -> None:
         until(lambda: "reload refused" in running.child.output())
         assert peer.ask(BAD).status == 200
         assert "Traceback" not in running.child.output()
+
+
+def test_scanners_start_before_they_serve_and_the_old_stop(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = scanned_by(site, StandIn()), StandIn()
+    generation = dataclasses.replace(site.generation, scans=Scans(new))
+
+    def load(*_: object) -> Generation:
+        assert (new.started, old.stopped) == (0, 0)
+        return generation
+
+    monkeypatch.setattr(module, "load_generation", load)
+    assert reloaded(site).problems == ()
+    assert (new.started, new.stopped, old.stopped) == (1, 0, 1)
+    assert site.generation is generation
+
+
+class Hopeless(StandIn):
+    """Never starts."""
+
+    async def start(self) -> None:
+        raise AdapterError("adapter x does not start")
+
+
+def test_scanners_that_do_not_start_are_not_adopted(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = scanned_by(site, StandIn())
+    generation = dataclasses.replace(site.generation, scans=Scans(Hopeless()))
+    before = site.generation
+    monkeypatch.setattr(module, "load_generation", lambda *_: generation)
+    assert reloaded(site).problems == ("adapter x does not start",)
+    assert site.generation is before
+    assert old.stopped == 0

@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from icapd.policy import load_policy
+from icapd.verdicts import Finding, Kind
 from tests.server.asking import OK, answers, chunks, head_of, icap, reqmod
 from tests.server.conftest import connected, new_site, ticks
 from tests.server.doubles import LOST, Link
@@ -385,3 +387,64 @@ def test_a_request_is_edited_with_its_body(tmp_path: Path) -> None:
         assert answer.http_head is not None
         assert b"\r\nAccept-Encoding: gzip\r\n" in answer.http_head
         assert (answer.body or None) == body
+
+
+# -- what heads alone show, and what the shortcut leaves alone ----------------------------------------
+
+
+def test_what_a_list_of_threats_holds_is_blocked_by_its_head(tmp_path: Path) -> None:
+    site = new_site(tmp_path)
+    scanner = scanned_by(site, StandIn())
+    scanner.head = (Finding(Kind.PHISHING, "list bad", "urls"),)
+    protocol, link = connected(site)
+    marks = ("Allow: 204", "X-Icapd-Fragment: 1")
+    protocol.dataReceived(
+        reqmod(method="POST", body=chunks(b"form"))
+        + reqmod("a.example:443", "CONNECT", lines=marks)
+        + reqmod("http://bad.example/")
+    )
+    post, connect, access = answers(link.sent, *["REQMOD"] * 3)
+    assert post.http_head is not None
+    assert post.http_head.startswith(b"HTTP/1.1 403 ")
+    assert connect.http_head is not None
+    assert b"\r\nX-Icapd-Verdict: block\r\n" in connect.http_head
+    assert connect.get("x-icapd-page")
+    assert connect.get("x-infection-found")
+    assert access.get("x-infection-found") is None  # a rule of access had blocked it before
+    assert scanner.bodies == []
+
+
+def test_the_shortcut_is_not_taken_where_something_is_scanned(tmp_path: Path) -> None:
+    site = new_site(tmp_path)
+    requests = (
+        reqmod(),
+        response(None, lines=["Allow: 204"]),
+        response(b"", lines=["Preview: 4"]) + chunks(b"abcd"),
+    )
+    assert all(site.quick.answer(request) is not None for request in requests)
+    scanned_by(site, StandIn())
+    assert not any(site.quick.answer(request) is not None for request in requests)
+
+
+def test_what_it_was_not_is_asked_again_when_the_body_is_known(tmp_path: Path) -> None:
+    rules = {"access": [{"name": "large", "when": {"size": ["> 100"]}, "action": "block"}]}
+    (tmp_path / "size.yaml").write_text(json.dumps(rules))
+    site = new_site(tmp_path)
+    scanned_by(site, StandIn(), policy=load_policy(tmp_path / "size.yaml"))
+    for size, status in ((100, 204), (101, 200)):
+        answer = Client(site).ask(reqmod(method="POST", body=b""), PATTERN[:size], preview=None)
+        assert answer.status == status
+
+
+def test_the_istag_follows_the_databases(tmp_path: Path) -> None:
+    site = new_site(tmp_path)
+    scanner = scanned_by(site, StandIn())
+    tags = set()
+    for tag in ("1", "2", "2"):
+        scanner.tag = tag
+        site.on_tick()
+        _, link = connected(site)
+        _.dataReceived(reqmod())
+        tags.add(answers(link.sent, "REQMOD")[0].get("istag"))
+    assert len(tags) == 2
+    assert all(tag is not None and len(tag) <= 34 for tag in tags)
