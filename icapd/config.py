@@ -36,6 +36,7 @@ from icapd.options import (
     SquidAddress,
     SquidPath,
     SquidWord,
+    Workers,
     not_empty,
     standard_output,
 )
@@ -244,6 +245,7 @@ class Options(_Options):
     control: File | None = Field(default=None, description="Unix socket for `icapd reload`")
     peers: tuple[Network, ...] = Field(default=("127.0.0.0/8", "::1/128"), description="who may connect")
     tls: Tls | None = Field(default=None, description="certificate and key for icaps://")
+    workers: Workers = 1
     service: ServiceOptions = ServiceOptions()
     limits: Limits = Limits()
     content: ContentSettings = ContentSettings()
@@ -291,9 +293,8 @@ def _contradictions(document: Document, options: Options) -> list[ConfigError]:
             errors.append(ConfigError(document.file, line, f"{listen.text} needs tls: {{certificate, key}}"))
         key = (listen.host, listen.port)
         if listen.port and key in seen:
-            errors.append(
-                ConfigError(document.file, line, f"{listen.text} is the same address as {seen[key]}")
-            )
+            text = f"{listen.text} is the same address as {seen[key]}"
+            errors.append(ConfigError(document.file, line, text))
         seen[key] = listen.text
     groups: set[str] = set()
     for i, group in enumerate(options.squid.groups):

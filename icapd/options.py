@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PlainValidator,
@@ -53,6 +55,10 @@ def _listen(value: object) -> Listen:
     scheme: Literal["icap", "icaps"] = "icaps" if match[1] == "icaps" else "icap"
     port = int(match[3]) if match[3] else _DEFAULT_PORTS[scheme]
     return Listen(scheme, match[2].strip("[]"), port, str(value))
+
+
+def _workers(value: object) -> object:
+    return len(os.sched_getaffinity(0)) if value == "auto" else value
 
 
 def _network(value: object) -> str:
@@ -184,6 +190,11 @@ Acl = Annotated[str, AfterValidator(_acl)]
 File = Annotated[Path, AfterValidator(_file)]
 SquidWord = Annotated[str, Field(min_length=1), AfterValidator(_one_word)]
 SquidPath = Annotated[Path, AfterValidator(_file), AfterValidator(_one_word_path)]
+Workers = Annotated[
+    int,
+    BeforeValidator(_workers),
+    Field(ge=1, le=256, description="processes that serve; `auto` is one per core this one may use"),
+]
 Seconds = Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)]
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from icapd.events import ticket_line
 from icapd.http import HeadError
@@ -20,7 +20,7 @@ from icapd.policy import is_for_inner, names_of
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from icapd.policy import Decision, Policy, TlsDecision
     from icapd.transaction import Transaction
@@ -50,12 +50,47 @@ class Tunnel:
     ticket: Ticket = Ticket.NONE
 
 
-class Tunnels:
-    """Open tunnels by the client's address and port as the ICAP headers give them."""
+class Store(Protocol):
+    """Where tunnels are kept: in this process, or in memory that several share."""
+
+    find: Callable[[Key], Tunnel | None]
+
+    def put(self, key: Key, tunnel: Tunnel) -> None:
+        """Keep a new tunnel, in place of an older one of the same key."""
+
+    def mark(self, key: Key, tunnel: Tunnel, becomes: Ticket) -> bool:
+        """Change its ticket; False if it is gone, or another process has changed it meanwhile."""
+        ...
+
+
+class OwnStore:
+    """Tunnels of this process alone."""
 
     def __init__(self) -> None:
         self._tunnels: dict[Key, Tunnel] = {}
-        self._waiting: dict[Key, Tunnel] = {}  # by age
+        self.find: Callable[[Key], Tunnel | None] = self._tunnels.get
+
+    def put(self, key: Key, tunnel: Tunnel) -> None:
+        """Keep a new tunnel; the oldest makes room."""
+        self._tunnels.pop(key, None)  # so that it counts as the newest
+        if len(self._tunnels) >= MAX_TUNNELS:
+            del self._tunnels[next(iter(self._tunnels))]
+        self._tunnels[key] = tunnel
+
+    def mark(self, key: Key, tunnel: Tunnel, becomes: Ticket) -> bool:
+        """Change its ticket."""
+        tunnel.ticket = becomes
+        return self._tunnels.get(key) is tunnel
+
+
+class Tunnels:
+    """Open tunnels by the client's address and port as the ICAP headers give them."""
+
+    def __init__(self, store: Store | None = None, waiting: Iterable[tuple[Key, Tunnel]] = ()) -> None:
+        """`waiting`: those whose tickets are to be looked after, oldest first."""
+        self._store: Store = store or OwnStore()
+        self._find = self._store.find
+        self._waiting: dict[Key, Tunnel] = dict(waiting)  # by age
         self._events: list[str] = []
 
     def opened(
@@ -64,10 +99,8 @@ class Tunnels:
         """Note that the client of `headers` asked for a tunnel to `host` (in normal form)."""
         key = _key(headers)
         if key is not None:
-            self._forget(key)  # so that it counts as the newest
-            if len(self._tunnels) >= MAX_TUNNELS:
-                self._forget(next(iter(self._tunnels)))
-            self._tunnels[key] = Tunnel(host, decision_id, now)
+            self._waiting.pop(key, None)
+            self._store.put(key, Tunnel(host, decision_id, now))
 
     def host(self, headers: Mapping[bytes, bytes]) -> str | None:
         """Return the host that the tunnel of this connection was opened to, None if it is none."""
@@ -113,11 +146,11 @@ class Tunnels:
     ) -> None:
         """Give a CONNECT that opens only for what is asked inside its ticket. Unread ones need none."""
         key = _key(headers)
-        tunnel = None if key is None else self._tunnels.get(key)
+        tunnel = None if key is None else self._find(key)
         if key is None or tunnel is None or tunnel.ticket is not Ticket.NONE:
             return
         if (tls is None or tls.action == "bump") and is_for_inner(policy, tx, decision):
-            tunnel.ticket = Ticket.WAITING
+            self._store.mark(key, tunnel, Ticket.WAITING)
             self._waiting[key] = tunnel
 
     def events(self, now: float) -> list[str]:
@@ -127,14 +160,14 @@ class Tunnels:
             if now - tunnel.opened < TICKET_SECONDS:
                 break
             del self._waiting[key]
-            tunnel.ticket = Ticket.EXPIRED
-            self._record("ticket-unused", now, key, tunnel)
+            if self._store.mark(key, tunnel, Ticket.EXPIRED):
+                self._record("ticket-unused", now, key, tunnel)
         events, self._events = self._events, []
         return events
 
     def _inside(self, tx: Transaction, headers: Mapping[bytes, bytes]) -> None:
         key = _key(headers)
-        tunnel = None if key is None else self._tunnels.get(key)
+        tunnel = None if key is None else self._find(key)
         if key is None or tunnel is None or not tunnel.host:
             return
         if tunnel.ticket is not Ticket.NONE and tx.point is Point.REQMOD:
@@ -142,7 +175,7 @@ class Tunnels:
             if tx.misuse is not None:
                 self._record("ticket-misused", tx.now, key, tunnel)
             elif tunnel.ticket is Ticket.WAITING:
-                tunnel.ticket = Ticket.USED
+                self._store.mark(key, tunnel, Ticket.USED)
                 self._waiting.pop(key, None)
         tx.connect_host = tunnel.host
 
@@ -152,11 +185,7 @@ class Tunnels:
 
     def _of(self, headers: Mapping[bytes, bytes]) -> Tunnel | None:
         key = _key(headers)
-        return None if key is None else self._tunnels.get(key)
-
-    def _forget(self, key: Key) -> None:
-        self._tunnels.pop(key, None)
-        self._waiting.pop(key, None)
+        return None if key is None else self._find(key)
 
 
 def _misuse(tx: Transaction, tunnel: Tunnel) -> str | None:
