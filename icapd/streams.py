@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _EVENTS = re.compile(rb"(?:\xef\xbb\xbf)?(?::|\r|\n|(?:data|event|id|retry)[:\r\n])")
 _PARTS = re.compile(rb"(?:\r?\n)?--")
 _LIVE = ("audio/", "video/")
+_SHOWN = frozenset({"html", "xml", "svg", "text"})  # what a browser makes use of before its end has come
 _TRANSPORT = re.compile(rb"G.{187}G", re.DOTALL)  # MPEG-TS: packets of 188 bytes
 _MP4 = re.compile(rb".{4}(?:ftyp|styp|moof)", re.DOTALL)
 
@@ -42,3 +43,13 @@ def begins_as(media: str, start: bytes) -> bool:
     if types:
         return all(any(one.startswith(_LIVE) for one in media_of(name)) for name in types)
     return _TRANSPORT.match(start) is not None or _MP4.match(start) is not None
+
+
+def shows_early(start: bytes) -> bool:
+    """Whether content that begins with `start` is of use before its end: text, pages, sound, films.
+
+    A program or an archive that drips is no stream, however slow: nothing is lost by waiting for its end.
+    """
+    return all(
+        name in _SHOWN or any(one.startswith(_LIVE) for one in media_of(name)) for name in sniff(start)
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from icapd.http import ResponseHead
-from icapd.streams import begins_as, says_stream
+from icapd.streams import begins_as, says_stream, shows_early
 
 EVENTS, PARTS = "text/event-stream", "multipart/x-mixed-replace"
 
@@ -53,3 +53,15 @@ def test_its_beginning_agrees(media: str, start: bytes) -> None:
 )
 def test_a_program_is_no_stream_whatever_it_calls_itself(media: str, start: bytes) -> None:
     assert not begins_as(media, start)
+
+
+@pytest.mark.parametrize("start", [b"", b"text", b"<html>", b"{}", b"ID3\x04\0\0\0\0\0\0"])
+def test_what_is_of_use_before_its_end(start: bytes) -> None:
+    assert shows_early(start)
+
+
+@pytest.mark.parametrize(
+    "start", [b"PK\x03\x04", b"%PDF-1.7", b"\x7fELF", b"\x1f\x8b\x08", b"7z\xbc\xaf\x27\x1c"]
+)
+def test_what_is_of_use_only_whole(start: bytes) -> None:
+    assert not shows_early(start)

@@ -18,7 +18,7 @@ from icapd.server.answering import adapted, echo
 from icapd.server.delivery import Delivery
 from icapd.server.message import NO_ANSWER
 from icapd.server.site import TICK
-from icapd.streams import begins_as, says_stream
+from icapd.streams import begins_as, says_stream, shows_early
 from icapd.transaction import Point
 from icapd.verdicts import CONTENT, Finding, Kind, ScanError
 
@@ -271,7 +271,8 @@ class Transfer:
                 self._give_up(Finding(Kind.STREAM, self._media or "", CONTENT))
             return
         after = site.config.delivery.stream_after
-        if self._unending and whole >= after and self._delivery.received < _DRIP * whole:
+        drips = self._unending and whole >= after and self._delivery.received < _DRIP * whole
+        if drips and shows_early(self._spool.read(0, _SNIFFED)):
             self._give_up(Finding(Kind.STREAM, "it drips", CONTENT))
 
     @property
@@ -281,7 +282,8 @@ class Transfer:
 
     def fell_silent(self) -> None:
         """Nothing of a body that is_unending has come for limits.body."""
-        self._give_up(Finding(Kind.STREAM, "it pauses", CONTENT))
+        kind = Kind.STREAM if shows_early(self._spool.read(0, _SNIFFED)) else Kind.UNSCANNABLE
+        self._give_up(Finding(kind, "it pauses", CONTENT))
 
     def drop(self, status: int = NO_ANSWER) -> None:
         """Nobody waits for it any more, or it is answered by `status`."""

@@ -282,6 +282,55 @@ def test_what_only_calls_itself_a_stream_is_read(tmp_path: Path) -> None:
     assert scanner.bodies
 
 
+def drip(site: Site, start: bytes, seconds: int) -> tuple[IcapProtocol, Link]:
+    """A response of no known length of which ten bytes come each second, behind `start`."""
+    protocol, link = connected(site)
+    protocol.dataReceived(response(b"") + chunks(start)[:-5])
+    for _ in range(seconds):
+        protocol.dataReceived(b"a\r\n" + b"x" * 10 + b"\r\n")
+        ticks(site, 1)
+    return protocol, link
+
+
+@pytest.mark.parametrize("start", [b"hello", b"<html><body>", b"ID3\x04\0\0\0\0\0\0"])
+def test_what_is_shown_as_it_drips_is_let_go_as_a_stream(tmp_path: Path, start: bytes) -> None:
+    site = new_site(tmp_path)
+    scanner = scanned_by(site, StandIn())
+    _, link = drip(site, start, 29)
+    assert link.sent == b""
+    protocol, link = drip(site, start, 32)
+    assert link.sent.startswith(b"ICAP/1.0 200 OK\r\n")
+    protocol.dataReceived(b"0\r\n\r\n")
+    (answer,) = answers(link.sent, "RESPMOD")
+    assert answer.body == start + b"x" * 320
+    assert scanner.bodies == []
+
+
+@pytest.mark.parametrize("start", [b"\x7fELF\x02\x01\x01", b"PK\x03\x04" + bytes(30), b"%PDF-1.7\n"])
+def test_a_file_that_drips_is_waited_for_and_scanned(tmp_path: Path, start: bytes) -> None:
+    site = new_site(tmp_path)
+    scanner = scanned_by(site, StandIn())
+    protocol, link = drip(site, start + MARK, 90)
+    assert link.sent == b""
+    protocol.dataReceived(b"0\r\n\r\n")
+    (answer,) = answers(link.sent, "RESPMOD")
+    assert answer.http_head is not None
+    assert answer.http_head.startswith(b"HTTP/1.1 403 ")
+    assert scanner.bodies
+
+
+@pytest.mark.parametrize(("start", "passes"), [(b"hello", True), (b"%PDF-1.7\n", False)])
+def test_what_falls_silent_is_a_stream_or_cannot_be_scanned(
+    tmp_path: Path, start: bytes, passes: bool
+) -> None:
+    site = new_site(tmp_path)
+    scanned_by(site, StandIn())
+    _, link = drip(site, start, 1)
+    ticks(site, 22)
+    assert (b"403" not in link.sent) is passes
+    assert (start in link.sent) is passes
+
+
 def test_a_scan_is_waited_for_and_ends_when_the_client_is_gone(tmp_path: Path) -> None:
     site = new_site(tmp_path)
     scanner = scanned_by(site, StandIn(waits=True))
