@@ -8,6 +8,7 @@ client opens is, once, one that says what was stopped, and leads on.
 from __future__ import annotations
 
 import html
+import pickle
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ from icapd.pages import Pages, page_values
 from icapd.replies import blocked_reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from icapd.policy import Decision
     from icapd.server.site import Generation
     from icapd.transaction import Client, Transaction
@@ -38,24 +41,55 @@ class _Stopped:
     told: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _ToldRule:
+    """What pages say of a rule; the rule itself belongs to one process."""
+
+    name: str
+    source: str
+
+
 class LateBlocks:
     """What was cut, by who had asked for it."""
 
     def __init__(self) -> None:
         self._by_client: dict[_Key, list[_Stopped]] = {}
         self._notice: Pages | None = None
+        self.tell: Callable[[bytes], None] | None = None
+        """Called with what other workers have to `hear`."""
 
     def __bool__(self) -> bool:
         return bool(self._by_client)
 
     def note(self, tx: Transaction, url: str, decision: Decision, decision_id: str) -> None:
         """Remember that `tx` was cut by `decision`."""
-        key = _key(tx.client)
+        one = _Stopped(url, tx, decision, decision_id, time.monotonic())
+        self._keep(one)
+        if self.tell is not None:
+            lean = replace(decision, rule=decision.rule and _ToldRule(decision.rule.name, decision.rule.source))
+            self.tell(pickle.dumps(replace(one, decision=lean)))
+
+    def hear(self, data: bytes) -> None:
+        """Take what another worker told: a block of its own, or that one was explained."""
+        told = pickle.loads(data)  # noqa: S301  # of another process of this icapd
+        if isinstance(told, _Stopped):
+            self._keep(told)
+        else:
+            for one in self._by_client.get(told[0], ()):
+                one.told = one.told or one.decision_id == told[1]
+
+    def _explained(self, key: _Key, stopped: _Stopped) -> None:
+        if not stopped.told and self.tell is not None:
+            self.tell(pickle.dumps((key, stopped.decision_id)))
+        stopped.told = True
+
+    def _keep(self, new: _Stopped) -> None:
+        key = _key(new.tx.client)
         known = self._by_client.pop(key, [])
         if len(self._by_client) >= MAX_CLIENTS:
             del self._by_client[next(iter(self._by_client))]
-        kept = [one for one in known if one.url != url][1 - _MAX_STOPPED :]
-        self._by_client[key] = [*kept, _Stopped(url, tx, decision, decision_id, time.monotonic())]
+        kept = [one for one in known if one.url != new.url][1 - _MAX_STOPPED :]
+        self._by_client[key] = [*kept, new]
 
     def forget(self) -> None:
         """Drop what is too old; called now and then."""
@@ -76,10 +110,10 @@ class LateBlocks:
         for stopped in reversed(self._by_client.get(_key(tx.client), [])):
             age = now - stopped.at
             if stopped.url == url and age < _SAME_URL:
-                stopped.told = True
+                self._explained(_key(tx.client), stopped)
                 return _again(tx, stopped, generation, decision_id)
             if not stopped.told and age < _NEXT_PAGE and _opens_page(tx):
-                stopped.told = True
+                self._explained(_key(tx.client), stopped)
                 return self._told(tx, stopped, decision_id, url)
         return None
 

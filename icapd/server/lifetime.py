@@ -103,7 +103,7 @@ class Lifetime(Protocol):
         transport.setTcpNoDelay(True)
         site = self.site
         site.connections.add(self)
-        if len(site.connections) > site.config.limits.connections:
+        if site.crowded or len(site.connections) > site.config.limits.connections:
             site.warn("more than {limit} connections: one refused", limit=site.config.limits.connections)
             self._send_error(503)
 

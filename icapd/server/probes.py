@@ -43,16 +43,20 @@ class Probes:
 
     def issue(self) -> str:
         """Return a new token. Raises IcapdError if the installation lacks the probes' policy."""
+        token = secrets.token_hex(16)
+        self.admit(token)
+        return token
+
+    def admit(self, token: str) -> None:
+        """Take a token that another process gave out. Raises IcapdError as `issue` does."""
         if self._policy is None:
             with as_file(shared("rules", "doctor", "policy.yaml")) as path:
                 self._policy = load_policy(path)
         self.forget()
         while len(self._tokens) >= _MAX_TOKENS:
             del self._tokens[next(iter(self._tokens))]
-        token = secrets.token_hex(16)
         self._tokens[token.encode("ascii")] = (self._clock() + _SECONDS, [])
         self.active = True
-        return token
 
     def forget(self) -> None:
         """Drop the tokens that are no longer good."""

@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from icapd.config import load_config
 from icapd.errors import IcapdError
+from icapd.server.shares import share_of
 from icapd.server.site import load_generation
 
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ class Reloaded:
 class Reloader:
     """Reloads one site, one reload at a time; a second waits for the first and then sees the newest files."""
 
-    def __init__(self, site: Site) -> None:
+    def __init__(self, site: Site, workers: int = 1) -> None:
+        """`workers` share the configuration."""
         self._site = site
+        self._workers = workers
         self._lock: DeferredLock = DeferredLock()
 
     def reload(self) -> Deferred[Reloaded]:
@@ -52,22 +55,31 @@ class Reloader:
     def _reload(self) -> Deferred[Reloaded]:
         if self._site.draining:
             return succeed(self._kept("icapd is stopping"))
+        return self.prepare().addCallbacks(self._adopt, self._failed)
+
+    def prepare(self) -> Deferred[tuple[Config, Generation]]:
+        """Load what the files say now and start its scanners; nothing is adopted. Fails with IcapdError."""
         site = self._site
         loading: Deferred[tuple[Config, Generation]] = deferToThread(
-            _load, site.config, site.generation.cache
+            _load, site.config, site.generation.cache, self._workers
         )
-        return loading.addCallback(_started).addCallbacks(self._adopt, self._failed)
+        return loading.addCallback(_started)
 
-    def _adopt(self, loaded: tuple[Config, Generation]) -> Reloaded:
-        config, generation = loaded
+    def adopt(self, config: Config, generation: Generation) -> None:
+        """Serve what was prepared, in one step."""
         site = self._site
-        changed = generation.istag != site.generation.istag
-        notes = _needs_restart(site.config, config)
         old = site.generation
         if generation.cache is not None:
             generation.cache.adopt(config.verdict_cache)
         site.replace(generation)
         old.scans.retire()
+
+    def _adopt(self, loaded: tuple[Config, Generation]) -> Reloaded:
+        config, generation = loaded
+        site = self._site
+        changed = generation.istag != site.generation.istag
+        notes = needs_restart(site.config, config)
+        self.adopt(config, generation)
         _log.info(
             "reloaded: policy {digest} ({what})",
             digest=generation.policy.digest,
@@ -90,8 +102,8 @@ class Reloader:
         return Reloaded(digest, changed=False, problems=problems)
 
 
-def _load(old: Config, cache: VerdictCache[Scan] | None) -> tuple[Config, Generation]:
-    config = load_config(old.file)
+def _load(old: Config, cache: VerdictCache[Scan] | None, workers: int) -> tuple[Config, Generation]:
+    config = share_of(load_config(old.file), workers)
     return config, load_generation(config, cache)
 
 
@@ -100,11 +112,13 @@ def _started(loaded: tuple[Config, Generation]) -> Deferred[tuple[Config, Genera
     return loaded[1].scans.start().addCallback(lambda _: loaded)
 
 
-def _needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
+    """Return a note for each option that changed and cannot do so while icapd runs."""
     return tuple(
         f"`{name}` changed: it takes effect at the next restart"
         for name in (
             "listen",
+            "workers",
             "tls",
             "peers",
             "service",

@@ -78,13 +78,17 @@ def run(config: Config) -> int:
 
     Raises IcapdError when a port cannot be bound or a file cannot be opened.
     """
+    if config.workers > 1:
+        from icapd.server.supervisor import supervise  # noqa: PLC0415  # which needs this module
+
+        return supervise(config)
     generation = load_generation(config)
-    decisions = DecisionLog(_open_log(config))
-    _begin_logging(sys.stderr)
+    decisions = DecisionLog(open_log(config))
+    begin_logging(sys.stderr)
     site = Site(config, generation, decisions)
     site.spools.prepare()
     factory = IcapFactory(site)
-    ports = [_listen(listen, config, factory) for listen in config.listen]
+    ports = [listen_at(listen, config, factory) for listen in config.listen]
     names = ", ".join(
         f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
         for listen, port in zip(config.listen, ports, strict=True)
@@ -95,7 +99,7 @@ def run(config: Config) -> int:
     _reactor.addReader(site.hub)
     ticks = task.LoopingCall(site.on_tick)
     ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
-    drain = _Drain(site, ports)
+    drain = Drain(site, ports)
     signal.signal(signal.SIGTERM, drain.signalled)
     signal.signal(signal.SIGINT, drain.signalled)
     reloader = Reloader(site)
@@ -140,7 +144,7 @@ class _Start:
         _reactor.stop()
 
 
-class _Drain:
+class Drain:
     """SIGTERM: no new connections, idle ones closed, those at hand finished or cut after limits.drain."""
 
     def __init__(self, site: Site, ports: list[Port]) -> None:
@@ -150,6 +154,7 @@ class _Drain:
         self._stopped = False
 
     def signalled(self, *_: object) -> None:
+        """Begin; the second time, end at once."""
         _reactor.callFromThread(self._begin)
 
     def _begin(self) -> None:
@@ -186,7 +191,8 @@ def _stop_reactor() -> None:
         _reactor.stop()
 
 
-def _listen(listen: Listen, config: Config, plain: IcapFactory) -> Port:
+def listen_at(listen: Listen, config: Config, plain: IcapFactory) -> Port:
+    """Bind and listen. Raises IcapdError."""
     factory: IcapFactory | IcapsFactory = plain
     if listen.scheme == "icaps":
         factory = IcapsFactory(server_context(config), isClient=False, wrappedFactory=plain)
@@ -198,7 +204,8 @@ def _listen(listen: Listen, config: Config, plain: IcapFactory) -> Port:
         raise IcapdError(f"cannot listen on {listen.text}: {why}") from None
 
 
-def _open_log(config: Config) -> int:
+def open_log(config: Config) -> int:
+    """Return the descriptor of the decision log. Raises IcapdError."""
     if config.decisions is None:
         return sys.stdout.fileno()
     try:
@@ -211,7 +218,9 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _begin_logging(stream: TextIO) -> None:
+def begin_logging(stream: TextIO) -> None:
+    """Send what is logged to `stream`, a line each."""
+
     def line(event: LogEvent) -> str | None:
         text = formatEvent(event)
         failure = event.get("log_failure")

@@ -143,6 +143,12 @@ class Site:
         # ids are unique over restarts by their random part, and short enough to read out to a help desk
         self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
         self._ids = itertools.count(1)
+        self.crowded = False  # while a connection comes that is one too many for all workers together
+
+    @property
+    def decided(self) -> int:
+        """How many ids were given out."""
+        return int(repr(self._ids)[6:-1]) - 1  # "count(5)": counting aside would cost each request
 
     def next_id(self) -> str:
         """Return a new decision id: `k3v7q2xa-1f`."""
