@@ -7,6 +7,7 @@ import re
 import tarfile
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
+from icapd.content import rar
 from icapd.content.codings import STEP, Broken, Sealed
 from icapd.content.part import Flaw, Part
 from icapd.verdicts import Kind
@@ -36,11 +37,14 @@ _FORMATS = {
 TYPES = frozenset(_FORMATS) | {"tar"}
 _SEALED = re.compile(r"encrypt|passphrase|password", re.IGNORECASE)
 # What no library at hand unpacks: only a scanner that knows the format could see inside.
-CLOSED = frozenset({"arj", "ace"})
+CLOSED = frozenset({"arj", "ace", "wim", "vhd"})
 
 
 def unpack(kind: str, piece: Piece, budget: Budget) -> Iterator[Part | Flaw]:
     """Yield what an archive holds. `kind` is one of TYPES. Raises LimitReached."""
+    if kind == "rar":
+        with piece.mapped() as data:
+            yield from rar.flaws(data, budget)
     yield from _tar(piece, budget) if kind == "tar" else _libarchive(kind, piece, budget)
 
 

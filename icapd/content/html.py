@@ -37,9 +37,9 @@ _GIVES_FILE = re.compile(
 _NUMBERS = re.compile(rb"(?:\b(?:0x[0-9a-f]{1,2}|\d{1,3})\s*,\s*){256}", re.IGNORECASE)
 _LONG = 2048  # base64 characters of a literal that is a file, whatever it is made of
 _HTA = re.compile(rb"<\s*hta:application\b", re.IGNORECASE)
-_VBSCRIPT = re.compile(
-    rb"<script\b[^>]{0,400}\bvbscript(?:\.encode)?\b|\bhref\s*=\s*[\"']?\s*vbscript:", re.IGNORECASE
-)
+_VBSCRIPT = re.compile(rb"\bvbscript\b", re.IGNORECASE)
+_IN_TAG = re.compile(rb"<script\b[^>]*\Z|\bhref\s{0,20}=\s{0,20}[\"']?\s{0,20}\Z", re.IGNORECASE)
+_BEFORE = 400  # bytes before the word in which its tag begins
 _SVG_ROOT = re.compile(rb"<(?:[\w.-]{1,40}:)?svg[\s>/]", re.IGNORECASE)
 _PAGE = re.compile(rb"<(?:html|!doctype\s+html|body|head)\b", re.IGNORECASE)
 _SVG_SCRIPT = re.compile(rb"<(?:[\w.-]{1,40}:)?(?:script|handler)\b", re.IGNORECASE)
@@ -78,7 +78,7 @@ def look_markup(data: bytes, budget: Budget) -> Look:
     text = _without(data, b"<!--", b"-->")
     if _HTA.search(text) is not None:
         looked[found(Kind.ACTIVE_CONTENT, "HTA")] = None
-    if _VBSCRIPT.search(text) is not None:
+    if _has_vbscript(text, budget):
         looked[found(Kind.ACTIVE_CONTENT, "VBScript")] = None
     if _is_svg(text) and _runs(text, budget):
         looked[found(Kind.ACTIVE_CONTENT, "SVG.Script")] = None
@@ -87,6 +87,16 @@ def look_markup(data: bytes, budget: Budget) -> Look:
     if makes and _GIVES_FILE.search(text) is not None and _is_smuggled(text, literals):
         looked[found(Kind.ACTIVE_CONTENT, "HTML.Smuggling")] = None
     return Look(tuple(looked), _parts(text, literals, budget))
+
+
+def _has_vbscript(text: bytes, budget: Budget) -> bool:
+    """Tell whether a tag or a link says that it is VBScript: looked for from the word backwards."""
+    for match in _VBSCRIPT.finditer(text):
+        budget.clock()
+        at = match.start()
+        if _IN_TAG.search(text[max(0, at - _BEFORE) : at]) is not None:
+            return True
+    return False
 
 
 def _without(text: bytes, start: bytes, end: bytes) -> bytes:

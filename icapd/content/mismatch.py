@@ -77,11 +77,14 @@ _DOUBLE = re.compile(
 _TURNED = re.compile("[\u202a-\u202e\u2066-\u2069]")  # writes the rest of a name from right to left
 
 
-def mismatch(types: tuple[str, ...], declared_media: Iterable[str], names: Iterable[str]) -> str | None:
+def mismatch(
+    types: tuple[str, ...], declared_media: Iterable[str], names: Iterable[str], *, is_error: bool = False
+) -> str | None:
     """Return "type:" and the media type that content is of, if it was passed off as something else.
 
     `types` are names of icapd.policy.filetypes, as the content shows them; `declared_media` every media
-    type declared, with or without parameters; `names` every file name, in every reading. None: no lie.
+    type declared, with or without parameters; `names` every file name, in every reading. `is_error`: it
+    came instead of what was asked for, and a page that says so may keep the other's type. None: no lie.
     """
     declared = [one for one in map(_media, declared_media) if one]
     known = [name for name in names if name]
@@ -89,6 +92,8 @@ def mismatch(types: tuple[str, ...], declared_media: Iterable[str], names: Itera
         if kind in types and _hides_program(kind, types, declared, known):
             return _named(kind)
     for kind in _TEXTUAL:
+        if is_error and kind == "html":
+            continue
         if kind in types and _hides_text(types, declared, known):
             return _named(kind)
     for kind in _CONTAINERS:

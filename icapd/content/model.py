@@ -18,7 +18,8 @@ class Shape:
     with its parameters (several fields, several values), `names` every file name (URL path's last
     segment, Content-Disposition's filename and filename*). `length` is Content-Length, None where there is
     none. `range` is the Content-Range of a 206, "" for a 206 without one, None otherwise.
-    `is_request` tells an upload from a download.
+    `is_request` tells an upload from a download. `is_error`: the status is 300 or above, so the body may be
+    a page about that.
     """
 
     codings: tuple[str, ...] = ()
@@ -27,6 +28,7 @@ class Shape:
     length: int | None = None
     range: str | None = None
     is_request: bool = False
+    is_error: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ _LIBRARY = re.compile(r"(?:\A|/)(?:Basic|Dialogs)/(?:.+/)?(?:script|dialog)-l[bc
 _SCRIPT = re.compile(r"(?:\A|/)(?:Basic/.+\.x(?:ml|ba)|Scripts/.+\.[a-z]{2,4})\Z", re.IGNORECASE)
 _MARKS = frozenset(["mimetype", "META-INF/manifest.xml", "content.xml"])
 _PREFIX = rb"<(?:[\w.-]{1,40}:)?"
-_MODULE = re.compile(_PREFIX + rb"module\b[^>]{0,2000}/script\"[^>]{0,2000}>([^<]*)", re.IGNORECASE)
-_FLAT = re.compile(_PREFIX + rb"source-code\b[^>]{0,400}>([^<]*)", re.IGNORECASE)
-_LISTENER = re.compile(
-    _PREFIX + rb"event-listener\b[^>]{0,2000}?(?:vnd\.sun\.star\.script:|macro-name\s*=\s*[\"'][^\"'])",
-    re.IGNORECASE,
-)
+# A tag ends where the next begins: so that a pattern reads no byte twice
+_ATTRIBUTES = rb"((?:[^<>\"']+|\"[^\"<]*\"|'[^'<]*')*)"
+_MODULE = re.compile(_PREFIX + rb"module\b" + _ATTRIBUTES + rb">([^<]*)", re.IGNORECASE)
+_FLAT = re.compile(_PREFIX + rb"source-code\b" + _ATTRIBUTES + rb">([^<]*)", re.IGNORECASE)
+_LISTENER = re.compile(_PREFIX + rb"event-listener\b" + _ATTRIBUTES, re.IGNORECASE)
+_CALLS = re.compile(rb"vnd\.sun\.star\.script:|macro-name\s*=\s*[\"'][^\"']", re.IGNORECASE)
 _ENCRYPTED = re.compile(_PREFIX + rb"encryption-data\b", re.IGNORECASE)
 _CODE = re.compile(rb"(?:\s+|(?:REM\b|')[^\r\n]*|(?:Option[ \t][^\r\n]*))*(\S)?", re.IGNORECASE)
 
@@ -34,10 +34,11 @@ def look_xml(data: bytes) -> Look:
     """Look at XML: a member of an OpenDocument, or a whole one in one file."""
     looked: dict[Finding, None] = {}
     if b"module" in data or b"source-code" in data:
-        for pattern in (_MODULE, _FLAT):
-            if any(_has_code(match[1]) for match in pattern.finditer(data)):
-                looked[found(Kind.MACRO, "ODF")] = None
-    if b"event-listener" in data and _LISTENER.search(data) is not None:
+        modules = (code for attributes, code in _MODULE.findall(data) if b'/script"' in attributes.lower())
+        flat = (code for _, code in _FLAT.findall(data))
+        if any(_has_code(code) for code in (*modules, *flat)):
+            looked[found(Kind.MACRO, "ODF")] = None
+    if b"event-listener" in data and any(_CALLS.search(one) for one in _LISTENER.findall(data)):
         looked[found(Kind.MACRO, "ODF.Event")] = None
     if b"encryption-data" in data and b"opendocument:xmlns:manifest" in data and _ENCRYPTED.search(data):
         looked[found(Kind.ENCRYPTED, "ODF")] = None

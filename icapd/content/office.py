@@ -44,13 +44,13 @@ _LINKS = re.compile(rb"<(?:[\w.-]{1,40}:)?Relationships\b", re.IGNORECASE)
 _MACRO_SHEET = re.compile(
     rb"\A[^<]{0,64}(?:<[?!][^>]{0,2000}>\s*){0,9}<(?:[\w.-]{1,40}:)?macrosheet[\s>]", re.IGNORECASE
 )
-_INSTRUCTION = re.compile(rb"<(?:[\w.-]{1,40}:)?instrText\b[^>]{0,400}>([^<]{0,4000})")
+_INSTRUCTION = re.compile(rb"<(?:[\w.-]{1,40}:)?instrText\b[^<>]{0,400}>([^<]{0,4000})")
 _SIMPLE = re.compile(rb"""\binstr\s*=\s*["']\s*([^"'<]{0,400})""")
 _CELL_DDE = re.compile(
-    rb"""<(?:[\w.-]{1,40}:)?(?:ddeLink\b|f\b[^>]{0,200}>[^<]{0,200}?\|\s*(?:'|&apos;)[^<]{0,2000}!)"""
+    rb"""<(?:[\w.-]{1,40}:)?(?:ddeLink\b|f\b[^<>]{0,200}>[^<]{0,200}?\|\s*(?:'|&apos;)[^<]{0,2000}!)"""
 )
 _BINARY = re.compile(
-    rb"<(?:[\w.-]{1,40}:)?(?:binaryData|binData|docOleData)\b[^>]{0,400}>([A-Za-z0-9+/=\s]{8,})<"
+    rb"<(?:[\w.-]{1,40}:)?(?:binaryData|binData|docOleData)\b[^<>]{0,400}>([A-Za-z0-9+/=\s]{8,})<"
 )
 _MAIN_TYPES = (
     ("wordprocessingml.document.main", "docx"),

@@ -39,8 +39,9 @@ _ACTIONS = (
     ("Launch", re.compile(rb"/Launch" + _END)),
     ("ImportData", re.compile(rb"/ImportData" + _END)),
     ("RichMedia", re.compile(rb"/RichMedia" + _END)),
-    ("OpenURI", re.compile(rb"/OpenAction[\s\0]*<<[^>]{0,2000}?/(?:URI|SubmitForm|GoToE|GoToR)" + _END)),
 )
+_OPENED = re.compile(rb"(/OpenAction[\s\0]{0,200}<<)|/(?:URI|SubmitForm|GoToE|GoToR)" + _END)
+_MAX_ACTION = 2000  # bytes of an action before its kind
 _OBJECTS = re.compile(rb"/Type[\s\0]*/ObjStm" + _END)
 _ATTACHED = re.compile(rb"/Type[\s\0]*/EmbeddedFile" + _END)
 # What a file specification or an action refers to
@@ -76,6 +77,8 @@ def look_pdf(data: bytes, budget: Budget) -> Look:
     for name, pattern in _ACTIONS:
         if pattern.search(text) is not None:
             looked[found(Kind.ACTIVE_CONTENT, f"PDF.{name}")] = None
+    if _opens_elsewhere(text, budget):
+        looked[found(Kind.ACTIVE_CONTENT, "PDF.OpenURI")] = None
     wanted = _referred(text)
     attached = [one for one in streams if one.number in wanted or _ATTACHED.search(one.head) is not None]
     if not attached and not locked:
@@ -84,6 +87,21 @@ def look_pdf(data: bytes, budget: Budget) -> Look:
     if strange and not locked and not _has_reader():
         looked[found(Kind.UNSCANNABLE, "PDF: an attachment's filter needs icapd[pdf]")] = None
     return Look(tuple(looked), _parts(data, attached, budget, locked=locked, strange=bool(strange)))
+
+
+def _opens_elsewhere(text: bytes, budget: Budget) -> bool:
+    """Tell whether the action at opening, in its own dictionary, leads out of the document."""
+    begins = -1
+    for match in _OPENED.finditer(text):
+        budget.clock()
+        if match[1]:
+            begins = match.end()
+        elif begins >= 0 and match.start() - begins < _MAX_ACTION:
+            if text.find(b">", begins, match.start()) < 0:
+                return True
+        else:
+            begins = -1
+    return False
 
 
 def _split(data: bytes, budget: Budget) -> tuple[list[_Stream], bytes]:

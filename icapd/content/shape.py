@@ -18,6 +18,7 @@ MAX_VALUES = 32  # of each kind; heads are bounded, this bounds what they make o
 MAX_VALUE = 1000  # characters of one
 _BODYLESS = frozenset({204, 304})
 _PARTIAL = 206
+_OTHER = 300  # from here on, a body is not what was asked for
 
 
 def shape_of(tx: Transaction) -> Shape:
@@ -33,17 +34,27 @@ def shape_of(tx: Transaction) -> Shape:
     partial = response is not None and response.status == _PARTIAL
     return Shape(
         codings=_cut(_listed(headers, b"content-encoding")),
-        media=_cut(value.decode("latin-1") for value in headers.get_all(b"content-type")),
+        media=_cut(_types(headers)),
         names=_names(tx, headers),
         length=None if bodyless else _length(headers),
         range=("" if span is None else span.decode("latin-1")[:MAX_VALUE]) if partial else None,
         is_request=response is None,
+        is_error=response is not None and response.status >= _OTHER,
     )
 
 
 def _cut(values: object) -> tuple[str, ...]:
     kept = [str(value)[:MAX_VALUE] for value in values]  # type: ignore[attr-defined]
     return tuple(kept[:MAX_VALUES])
+
+
+def _types(headers: Headers) -> list[str]:
+    """Return every Content-Type as it stands, and apart where proxies have joined several."""
+    found: dict[str, None] = {}
+    for value in headers.get_all(b"content-type"):
+        text = value.decode("latin-1")
+        found.update(dict.fromkeys((text, *members(text)) if "," in text else (text,)))
+    return list(found)
 
 
 def _listed(headers: Headers, name: bytes) -> list[str]:

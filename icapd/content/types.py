@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import zlib
 from typing import TYPE_CHECKING
 
+from icapd.content import rar
 from icapd.policy.filetypes import FAR, sniff
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ _HIDDEN = (  # signatures long enough to be no accident; zip has a way of its ow
     ("cab", b"MSCF\0\0\0\0"),
 )
 _MAX_HIDDEN = 4  # of each kind in one item
+_MAX_SIGNS = 1000  # signatures that are looked at: programs that know archives hold some without one
+_HEAD = 4096  # bytes after a signature that tell whether it is one
 _NUMBER = re.compile(rb"[ 0]*[0-7]+[\0 ]")
 
 
@@ -45,8 +49,22 @@ def hidden(data: Buffer) -> Iterator[tuple[str, int]]:
     """Yield the type and offset of archives that begin inside: self-extractors, polyglots."""
     for name, signature in _HIDDEN:
         at = data.find(signature, 1)
-        for _ in range(_MAX_HIDDEN):
+        found = 0
+        for _ in range(_MAX_SIGNS):
+            if found >= _MAX_HIDDEN:
+                break
             if at < 0:
                 break
-            yield name, at
+            if _begins(name, bytes(data[at : at + _HEAD]), len(data) - at):
+                yield name, at
+                found += 1
             at = data.find(signature, at + 1)
+
+
+def _begins(name: str, head: bytes, left: int) -> bool:
+    """Tell whether an archive begins here, by the sums and sizes that every reader goes by."""
+    if name == "rar":
+        return rar.is_archive(head)
+    if name == "7z":
+        return zlib.crc32(head[12:32]) == int.from_bytes(head[8:12], "little")
+    return head[24:26] == b"\x03\x01" and 36 < int.from_bytes(head[8:12], "little") <= left  # noqa: PLR2004

@@ -54,6 +54,7 @@ class _Told:
     media: tuple[str, ...]
     names: tuple[str, ...]
     above: tuple[str, ...] = ()
+    is_error: bool = False
 
     @property
     def is_mail(self) -> bool:
@@ -81,7 +82,7 @@ class Walk:
             self._find(Kind.PARTIAL, reason, "")
         try:
             for piece in self._decoded(shape, body):
-                self._visit(piece, _Told("", 0, shape.media, shape.names))
+                self._visit(piece, _Told("", 0, shape.media, shape.names, is_error=shape.is_error))
         except LimitReached as limit:
             self._find(Kind.LIMIT, str(limit), "")
         return self.report()
@@ -157,7 +158,7 @@ class Walk:
             return
         old = self._seen.get(piece.sha256)
         draft = old or self._keep(piece, told.path, told.depth)
-        lie = mismatch(draft.types, told.media, told.names)
+        lie = mismatch(draft.types, told.media, told.names, is_error=told.is_error)
         if lie is not None:
             self._find(Kind.TYPE_MISMATCH, lie, told.path)
         if old is not None and not multipart.is_multipart(told.media) and not told.is_mail:

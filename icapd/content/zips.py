@@ -39,7 +39,12 @@ _MARKED = 2  # bit 1 with LZMA: the stream has an end mark
 _UNKNOWN = 0xFFFFFFFF
 _METHODS = {8: "deflate", 12: "bzip2", 14: "lzma", 20: "zstd", 93: "zstd", 95: "xz"}
 _KNOWN = frozenset({*_METHODS, _STORED, _AES, 1, 6, 9, 10, 18, 19, 94, 96, 97, 98})
+# Headers as far as they can be told from other bytes: by their method, a member's by its version as well.
+_METHOD = b"[" + b"".join(b"\\x%02x" % one for one in sorted(_KNOWN)) + b"]\\0"
+_LOCALS = re.compile(_LOCAL + rb"[\0-\x3f].{3}" + _METHOD, re.DOTALL)
+_CENTRALS = re.compile(_CENTRAL + rb".{6}" + _METHOD, re.DOTALL)
 _NEXT = re.compile(rb"PK(?:\x03\x04|\x01\x02|\x05\x06|\x07\x08)")
+_NO_NAME = re.compile(r"\A\Z|[\0-\x1f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +75,17 @@ def unzip(data: Buffer, budget: Budget) -> Iterator[Part | Flaw]:
     for member in listed:
         by_place.setdefault(member.at, []).append(member)
     spans: dict[int, int] = {}
-    at = data.find(_LOCAL)
-    while at >= 0:
+    found = _LOCALS.search(data)
+    while found is not None:
         budget.clock()
+        at = found.start()
         local = _local(data, at)
         after = at + 4
         if local is not None:
             reader = _Reader(data, local, by_place.get(at, []), budget)
             yield from reader.parts()
             after = spans[at] = max(after, reader.after)
-        at = data.find(_LOCAL, after)
+        found = _LOCALS.search(data, after)
     starts = list(spans)  # ascending
     for place in sorted(by_place.keys() - spans.keys()):  # inside others
         budget.clock()
@@ -140,8 +146,9 @@ def _directory(data: Buffer, budget: Budget) -> list[Member]:
     """Read every entry of every directory (§4.3.12); `at` counts from the start of `data`."""
     members: list[Member] = []
     ends = _ends(data)
-    at = data.find(_CENTRAL)
-    while at >= 0:
+    found = _CENTRALS.search(data)
+    while found is not None:
+        at = found.start()
         after = at + 4
         if at + 46 <= len(data):
             fields = struct.unpack_from("<6H3L5H2L", data, at + 4)
@@ -159,7 +166,7 @@ def _directory(data: Buffer, budget: Budget) -> list[Member]:
                 if len(members) > 4 * budget.bounds.members:
                     break
         budget.clock()
-        at = data.find(_CENTRAL, after)
+        found = _CENTRALS.search(data, after)
     return members
 
 
@@ -210,6 +217,8 @@ class _Reader:
         self._local = local
         self._listed = listed
         self._budget = budget
+        # What no directory lists and no name tells of: machine code that looks for archives has such bytes
+        self._by_chance = not listed and _NO_NAME.search(local.name) is not None
         named, extra = struct.unpack_from("<2H", data, local.at + 26)
         self._start: int = local.at + 30 + named + extra
         self.after = self._start
@@ -217,7 +226,7 @@ class _Reader:
     def parts(self) -> Iterator[Part | Flaw]:
         """Yield the content."""
         tried: set[tuple[int, int]] = set()
-        for member in (*self._listed, self._local):
+        for member in () if self._by_chance else (*self._listed, self._local):
             if member.flags & _ENCRYPTED or member.method == _AES:
                 yield Flaw(Kind.ENCRYPTED, "encrypted zip", member.name)
         hidden = any(one.flags & _ENCRYPTED or one.method == _AES for one in (*self._listed, self._local))
@@ -233,10 +242,12 @@ class _Reader:
                 continue
             self._budget.member()
             if method != _STORED and method not in _METHODS:
-                yield Flaw(Kind.UNSCANNABLE, f"zip method {method}", member.name)
+                if not self._by_chance:
+                    yield Flaw(Kind.UNSCANNABLE, f"zip method {method}", member.name)
                 self.after = max(self.after, min(self._start + self._packed(member), len(self._data)))
                 continue
-            again = len(tried) > 1 or hidden  # broken is how it looks to a reader that is wrong
+            # Broken is how it looks to a reader that is wrong
+            again = len(tried) > 1 or hidden or self._by_chance
             yield Part(self._named(member), self._content(member), self._source(member), guessed=again)
 
     def _named(self, member: Member) -> str:
