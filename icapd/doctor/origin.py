@@ -39,7 +39,7 @@ def own_address() -> str | None:
 class Origin(ThreadingHTTPServer):
     """Answers at `address` on a free port.
 
-    `asked` holds the path and the headers of each request, `accepted` counts connections.
+    `asked` holds the path and the headers of each request.
     """
 
     daemon_threads = True
@@ -47,7 +47,7 @@ class Origin(ThreadingHTTPServer):
     def __init__(self, address: str) -> None:
         """Bind, and serve in a thread. Raises OSError if the address is not ours."""
         super().__init__((address, 0), _Exchange)
-        self.accepted = 0
+        self._accepted = 0
         self.asked: list[tuple[str, dict[str, str]]] = []
         self._thread = threading.Thread(target=self.serve_forever, args=(0.1,), daemon=True)
         self._thread.start()
@@ -57,9 +57,13 @@ class Origin(ThreadingHTTPServer):
         """Its URL, without a path."""
         return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
 
+    def was_reached(self) -> bool:
+        """Whether anybody has connected so far."""
+        return self._accepted > 0
+
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept a connection, and count it."""
-        self.accepted += 1
+        self._accepted += 1
         return super().get_request()
 
     def stop(self) -> None:

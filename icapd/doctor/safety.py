@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Literal
 
 from icapd.doctor.bench import BLOCKED
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from icapd.doctor.bench import Bench
 
 _OK = 200
+_VIA = re.compile(r"1\.1 (\S+) \(squid")  # under no other name does it answer as its manager
 _DENIED = "ERR_ACCESS_DENIED"
 _FIRST = "the fragment's lines must stand before all http_access lines of squid.conf"
 
@@ -48,10 +50,10 @@ class Loopback:
             port = canary.server_address[1]
             for host in ("127.0.0.1", "localhost"):
                 bench.get(f"http://{host}:{port}/loopback")
-                if canary.accepted:
+                if canary.was_reached():
                     return fault(f"any client reaches {host} of Squid's machine", _FIRST)
                 bench.inside(host, int(port))
-                if canary.accepted:
+                if canary.was_reached():
                     return fault(f"any client reaches {host} of Squid's machine by CONNECT", _FIRST)
             for listen in bench.config.listen:
                 answer = bench.get(f"http://127.0.0.1:{listen.port}/")
@@ -73,8 +75,11 @@ class Admin:
         """See that it is closed."""
         if bench.proxy is None:
             return ok("not tried: all ports intercept")
-        host, port = bench.proxy
-        answer = bench.get(f"http://{f'[{host}]' if ':' in host else host}:{port}/squid-internal-mgr/info")
+        _, port = bench.proxy
+        via = _VIA.search(bench.get("http://blocked.icapd-doctor.invalid/").headers.get("via", ""))
+        if via is None:
+            return ok("not tried: Squid does not tell its name (via off)")
+        answer = bench.get(f"http://{via[1]}:{port}/squid-internal-mgr/info")
         if answer.status == _OK:
             return warning("it answers to this machine", "http_access deny manager, as in the fragment")
         return ok("closed")
