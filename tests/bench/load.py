@@ -22,11 +22,12 @@ _GRACE = 20.0  # s a run may take above its own time: starting, building 10 MiB 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run: requests a second, latencies and CPU per transaction in µs, memory in MB."""
+    """One run: requests a second, latencies and server CPU per transaction in µs, memory in MB."""
 
     rate: float
     p50: float
     p99: float
+    longest: float
     first_byte: float
     cpu: float
     memory: float
@@ -84,6 +85,7 @@ def run_load(
         rate=found["rps"],
         p50=found["p50_us"],
         p99=found["p99_us"],
+        longest=found["max_us"],
         first_byte=found["ttfb50_us"],
         cpu=found["srv_cpu_us_per_txn"],
         memory=found["srv_rss_mb"],

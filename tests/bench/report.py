@@ -1,4 +1,4 @@
-"""Samples to medians, ratios, a Markdown table and JSON."""
+"""Samples to medians, ratios and plain values; and a Markdown table of those."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _NOISY = 0.25  # of spread; a quiet machine gives 0.05 to 0.15
 _BOUND = 0.95  # of the generator's core: the server could do more than was measured
+FIGURES = ("rate", "cpu", "p50", "p99", "longest", "first_byte", "megabytes", "memory", "load_cores")
+Document = dict[str, Any]  # what --json writes: plain values
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,19 +40,25 @@ class Result:
         rates = [sample.rate for sample in self.samples[server]]
         return (max(rates) - min(rates)) / statistics.median(rates) if any(rates) else 0.0
 
-    def ratio(self, figure: str) -> float:
-        """Return icapd / c-icap of a figure's medians; 0 where it cannot be told."""
-        if set(self.samples) != {"icapd", "c-icap"}:
+    def ratio(self, peer: str, figure: str) -> float:
+        """Return icapd / `peer` of a figure's medians; 0 where it cannot be told."""
+        if not {"icapd", peer} <= set(self.samples):
             return 0.0
-        base = self.median("c-icap", figure)
+        base = self.median(peer, figure)
         return self.median("icapd", figure) / base if base else 0.0
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> Document:
         """Return everything as plain values for JSON."""
+        peers = [server for server in self.samples if server != "icapd"]
         return {
             "scenario": self.scenario.name,
             "title": self.scenario.title,
-            "ratios": {name: round(self.ratio(name), 3) for name in ("rate", "cpu", "p50", "p99", "memory")},
+            "paced": bool(self.scenario.paced),
+            "medians": {
+                server: {name: round(self.median(server, name), 3) for name in FIGURES}
+                for server in self.samples
+            },
+            "ratios": {peer: {name: round(self.ratio(peer, name), 3) for name in FIGURES} for peer in peers},
             "spread": {server: round(self.spread(server), 3) for server in self.samples},
             "samples": {
                 server: [dataclasses.asdict(sample) for sample in samples]
@@ -75,44 +83,51 @@ def machine() -> str:
 
 _HEAD = (
     "| scenario | server | req/s | ratio | CPU µs | ratio | p50 µs | p99 µs | ratio "
-    "| first byte µs | MB/s | memory MB | spread |\n"
-    "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
+    "| first byte µs | ratio | MB/s | memory MB | spread |\n"
+    "|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|"
 )
 _LEGEND = (
-    "ratio is icapd / c-icap: above 1.00 is better for req/s, below 1.00 for CPU and p99. CPU is the\n"
-    "server's per transaction; spread is (highest - lowest) / median of req/s over the rounds.\n"
+    "ratio is icapd / that server: above 1.00 icapd is better at req/s, below 1.00 at CPU, p99 and first byte;\n"
+    "where it is worse, the ratio is bold. CPU is the server's per transaction (where clamd scans: clamd's too);\n"
+    "spread is (highest - lowest) / median of req/s over the rounds; in runs at equal load req/s is set, not measured.\n"
     "† the generator's core was full: the server could do more."
 )
 
 
-def markdown(results: Sequence[Result]) -> str:
-    """Return the table, its legend, and every fault seen."""
+def markdown(results: Sequence[Document]) -> str:
+    """Return the table of results' documents, its legend, and every fault seen."""
     lines = [_HEAD]
-    lines += [_row(result, server) for result in results for server in result.samples]
+    lines += [_row(result, server) for result in results for server in result["samples"]]
     lines += ["", _LEGEND]
-    noisy = [r.scenario.name for r in results if max(map(r.spread, r.samples)) > _NOISY]
+    noisy = [each["scenario"] for each in results if max(each["spread"].values()) > _NOISY]
     if noisy:
         lines += [
             "",
             f"Noisy (spread above {_NOISY:.0%}): {', '.join(noisy)}. Other work ran: judge by the CPU column.",
         ]
-    faults = [f"- **{r.scenario.name}: {fault}**" for r in results for fault in r.faults]
+    faults = [f"- **{each['scenario']}: {fault}**" for each in results for fault in each["faults"]]
     if faults:
-        lines += ["", "Not valid as measurements:", *faults]
+        lines += ["", "Not valid as measurements:", "", *faults]
     return "\n".join(lines)
 
 
-def _row(result: Result, server: str) -> str:
-    def figure(name: str) -> float:
-        return result.median(server, name)
+def _row(result: Document, server: str) -> str:
+    figures = result["medians"][server]
+    # a generator that is paced spends what time is left looking
+    full = figures["load_cores"] > _BOUND and not result["paced"]
+    ratios = result["ratios"].get(server, {})
 
-    ours = server == "icapd"
-    full = figure("load_cores") > _BOUND
-    rate, cpu, p99 = (f"**{result.ratio(name):.2f}**" if ours else "" for name in ("rate", "cpu", "p99"))
-    title = result.scenario.title if ours else ""
+    def ratio(name: str) -> str:
+        value = ratios.get(name, 0.0)
+        if not value or (name == "rate" and result["paced"]):
+            return ""
+        worse = value < 1 if name == "rate" else value > 1
+        return f"**{value:.2f}**" if worse else f"{value:.2f}"
+
+    title = result["title"] if server == "icapd" else ""
     return (
-        f"| {title} | {server} | {figure('rate'):,.0f}{'†' if full else ''} | {rate} "
-        f"| {figure('cpu'):,.1f} | {cpu} | {figure('p50'):,.0f} | {figure('p99'):,.0f} | {p99} "
-        f"| {figure('first_byte'):,.0f} | {figure('megabytes'):,.0f} | {figure('memory'):,.0f} "
-        f"| {result.spread(server):.0%} |"
+        f"| {title} | {server} | {figures['rate']:,.0f}{'†' if full else ''} | {ratio('rate')} "
+        f"| {figures['cpu']:,.1f} | {ratio('cpu')} | {figures['p50']:,.0f} | {figures['p99']:,.0f} | {ratio('p99')} "
+        f"| {figures['first_byte']:,.0f} | {ratio('first_byte')} | {figures['megabytes']:,.0f} "
+        f"| {figures['memory']:,.0f} | {result['spread'][server]:.0%} |"
     )

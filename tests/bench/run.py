@@ -8,10 +8,13 @@ import os
 import sys
 import time
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from icapd.config import Config
+from icapd.errors import IcapdError
 from tests.bench.load import Sample, run_load
+from tests.bench.peers import e2guardian, pyicap
 from tests.bench.report import Result
 from tests.bench.servers import Server, Setup, c_icap, clamd, icapd
 
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from tests.bench.scenarios import Scenario
 
 _SIGMAS = 5.0  # a run goes through a shuffled list in part: the share of blocks it saw is a sample
+_CALIBRATION = 0.4  # s
+_WORKERS = 2
+_STARTS = {"icapd": icapd, "c-icap": c_icap, "e2guardian": e2guardian, "pyicap": pyicap}
+HAS_WORKERS = "workers" in Config.model_fields
+_JUDGED = ("icapd", "c-icap")  # by which answers say that a host is blocked
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,66 +58,115 @@ def cores() -> Cores:
     return Cores(mine[0], mine[1]) if len(mine) > 1 else Cores(None, None)
 
 
-@contextmanager
-def _servers(
-    directory: Path, plan: Plan, domains: Domains, core: int | None
-) -> Iterator[dict[str, list[Server]]]:
-    """Run the servers some scenario needs, by their setup, in the order A, B."""
-    with ExitStack() as stack:
-        found: dict[str, list[Server]] = {}
-        for setup in sorted({scenario.setup for scenario in plan.scenarios}):
-            scanner = stack.enter_context(clamd(directory)) if setup == "scan" else None
-            how = Setup(domains if setup == "list" else None, scanner, None if scanner else core, plan.rules)
-            made = []
-            for start in (icapd, c_icap):
-                place = directory / f"{setup}-{start.__name__}"
-                place.mkdir()
-                begun = time.monotonic()
-                server = stack.enter_context(start(place, how))
-                print(f"{server.name} ({setup}): up in {time.monotonic() - begun:.1f} s", file=sys.stderr)
-                made.append(server)
-            found[setup] = made
-        yield found
+@dataclass(slots=True)
+class Bench:
+    """One measurement under way; `missing`: servers or setups that could not be had, and why."""
 
+    program: Path
+    directory: Path
+    plan: Plan
+    domains: Domains
+    missing: dict[str, str] = field(default_factory=dict)
+    rates: dict[str, float] = field(default_factory=dict)  # of paced scenarios
+    seeds: Iterator[int] = field(default_factory=lambda: itertools.count(100_000, 100_000))
 
-def measure(program: Path, directory: Path, plan: Plan, domains: Domains) -> list[Result]:
-    """Run everything; stops early, saying so, when `plan.limit` seconds have passed.
+    def measure(self) -> list[Result]:
+        """Run everything; stops early, saying so, when the plan's limit has passed.
 
-    Raises IcapdError when a server or the generator fails.
-    """
-    pinned = cores()
-    begun = time.monotonic()
-    seeds = itertools.count(100_000, 100_000)
-    samples: dict[str, dict[str, list[Sample]]] = {s.name: {} for s in plan.scenarios}
-    with _servers(directory, plan, domains, pinned.server) as servers:
-        for number in range(plan.rounds):
-            for scenario in plan.scenarios:
-                for server in servers[scenario.setup]:
-                    if time.monotonic() - begun > plan.limit:
-                        print(f"stopped after {plan.limit:.0f} s, in round {number + 1}", file=sys.stderr)
-                        return _results(plan, samples)
-                    seed = next(seeds)
-                    sample = run_load(
-                        program,
-                        scenario.load_arguments(domains, seed),
-                        port=server.port,
-                        service=scenario.services[server.name],
-                        pids=server.pids,
-                        seconds=max(plan.seconds, scenario.least),
-                        core=pinned.load,
-                    )
-                    server.empty_log()
+        Raises IcapdError when icapd or the generator fails.
+        """
+        deadline = time.monotonic() + self.plan.limit
+        samples: dict[str, dict[str, list[Sample]]] = {s.name: {} for s in self.plan.scenarios}
+        with self._servers() as servers:
+            for number, scenario in itertools.product(range(self.plan.rounds), self.plan.scenarios):
+                asked = [server for server in servers[scenario.setup] if server.name in scenario.services]
+                for server in asked if number % 2 == 0 else reversed(asked):
+                    if time.monotonic() > deadline:
+                        print(
+                            f"stopped after {self.plan.limit:.0f} s, in round {number + 1}", file=sys.stderr
+                        )
+                        return self._results(samples)
+                    sample = self._run(scenario, server, asked)
                     samples[scenario.name].setdefault(server.name, []).append(sample)
-            print(f"round {number + 1} of {plan.rounds} done", file=sys.stderr)
-    return _results(plan, samples)
+                if scenario is self.plan.scenarios[-1]:
+                    print(f"round {number + 1} of {self.plan.rounds} done", file=sys.stderr)
+        return self._results(samples)
 
+    @contextmanager
+    def _servers(self) -> Iterator[dict[str, list[Server]]]:
+        """Run the servers some scenario needs, by their setup, icapd first."""
+        with ExitStack() as stack:
+            found: dict[str, list[Server]] = {}
+            for setup in sorted({scenario.setup for scenario in self.plan.scenarios}):
+                how = self._setup(stack, setup)
+                names = {name for s in self.plan.scenarios if s.setup == setup for name in s.services}
+                found[setup] = []
+                for name in _STARTS if how is not None else ():
+                    if name in names and (server := self._start(stack, setup, name, how)) is not None:
+                        found[setup].append(server)
+            yield found
 
-def _results(plan: Plan, samples: dict[str, dict[str, list[Sample]]]) -> list[Result]:
-    return [
-        Result(scenario, found, tuple(_faults(scenario, found)))
-        for scenario in plan.scenarios
-        if (found := samples[scenario.name])
-    ]
+    def _setup(self, stack: ExitStack, setup: str) -> Setup | None:
+        if setup == "workers":
+            if not HAS_WORKERS:
+                self._lacks(setup, "icapd.yaml has no `workers` yet")
+                return None
+            return Setup(self.domains, None, None, self.plan.rules, _WORKERS)
+        if setup == "main":
+            return Setup(self.domains, None, cores().server, self.plan.rules)
+        try:
+            return Setup(self.domains, stack.enter_context(clamd(self.directory)), None, self.plan.rules)
+        except IcapdError as error:
+            self._lacks(setup, str(error))
+            return None
+
+    def _start(self, stack: ExitStack, setup: str, name: str, how: Setup | None) -> Server | None:
+        assert how is not None
+        place = self.directory / f"{setup}-{name}"
+        place.mkdir()
+        begun = time.monotonic()
+        try:
+            server = stack.enter_context(_STARTS[name](place, how))
+        except IcapdError as error:
+            if name == "icapd":
+                raise
+            self._lacks(name if setup == "main" else f"{name}, {setup}", str(error))
+            return None
+        print(f"{server.name} ({setup}): up in {time.monotonic() - begun:.1f} s", file=sys.stderr)
+        return server
+
+    def _lacks(self, what: str, why: str) -> None:
+        self.missing[what] = why
+        print(f"left out: {what}: {why}", file=sys.stderr)
+
+    def _run(self, scenario: Scenario, server: Server, asked: Sequence[Server]) -> Sample:
+        if not scenario.paced:
+            return self._load(scenario, server, max(self.plan.seconds, scenario.least))
+        if scenario.name not in self.rates:  # the same for all: a share of what the slowest can do
+            can = [self._load(scenario, each, _CALIBRATION).rate for each in asked]
+            self.rates[scenario.name] = scenario.paced * min(can)
+        paced = ("-r", f"{self.rates[scenario.name]:.0f}")
+        return self._load(scenario, server, self.plan.seconds, *paced)
+
+    def _load(self, scenario: Scenario, server: Server, seconds: float, *more: str) -> Sample:
+        sample = run_load(
+            self.program,
+            (*scenario.load_arguments(self.domains, next(self.seeds)), *more),
+            port=server.port,
+            service=scenario.services[server.name],
+            pids=server.pids,
+            seconds=seconds,
+            core=None if scenario.setup == "workers" else cores().load,
+        )
+        server.empty_log()
+        return sample
+
+    def _results(self, samples: dict[str, dict[str, list[Sample]]]) -> list[Result]:
+        return [
+            Result(scenario, found, tuple(_faults(scenario, found)))
+            for scenario in self.plan.scenarios
+            if (found := samples[scenario.name])
+        ]
 
 
 def _faults(scenario: Scenario, samples: dict[str, list[Sample]]) -> Iterator[str]:
@@ -120,7 +177,7 @@ def _faults(scenario: Scenario, samples: dict[str, list[Sample]]) -> Iterator[st
         answers = sum(sum(sample.status.values()) for sample in runs)
         if not answers:
             yield f"{server}: no answer"
-        elif scenario.blocked is not None:
+        elif scenario.blocked is not None and server in _JUDGED:
             share = sum(sample.status.get("200", 0) for sample in runs) / answers
             deviation = math.sqrt(scenario.blocked * (1 - scenario.blocked) / answers)
             if abs(share - scenario.blocked) > _SIGMAS * deviation:

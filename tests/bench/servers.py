@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 _MODULES = "*/c_icap"  # below /usr/lib: Debian's multiarch directory
 _TEMPLATES = "/usr/share/c_icap/templates/"
 _MAGIC = "/etc/c-icap/c-icap.magic"
-_START = 60.0  # s; a list of ten million takes its time
+START = 60.0  # s; a list of ten million takes its time
 
 # One child with more threads than connections, endless keep-alive, no log: what serves a closed loop best.
 _C_ICAP = """\
 PidFile {directory}/c-icap.pid
 CommandsSocket {directory}/c-icap.ctl
 Port 127.0.0.1:{port}
-StartServers 1
-MaxServers 1
+StartServers {workers}
+MaxServers {workers}
 ThreadsPerChild 80
 MinSpareThreads 10
 MaxSpareThreads 60
@@ -92,12 +92,13 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What the servers that are compared have in common: a list or a scanner, or neither."""
+    """What the servers that are compared have in common: a list, a scanner, a core, a number of processes."""
 
     domains: Domains | None
     scanner: Clam | None
     core: int | None
     rules: int
+    workers: int = 1
 
     @property
     def extra_pids(self) -> tuple[int, ...]:
@@ -146,19 +147,25 @@ def c_icap(directory: Path, setup: Setup) -> Iterator[Server]:
         msg = f"c-icap has no {wanted} in /usr/lib/{_MODULES} (Debian: libc-icap-mod-urlcheck, libc-icap-mod-virus-scan)"
         raise IcapdError(msg)
     (port,) = free_ports(1)
-    services = _ECHO if domains is None else _URL_CHECK.format(listed=domains.listed)
-    services = _ECHO if domains is None else _URL_CHECK.format(listed=domains.listed)
+    services = _ECHO if domains is None else _ECHO + _URL_CHECK.format(listed=domains.listed)
     if setup.scanner is not None:
         services = _VIRUS_SCAN.format(socket=setup.scanner.socket)
     configuration = directory / "c-icap.conf"
     configuration.write_text(
-        _C_ICAP.format(directory=directory, port=port, modules=modules[0], templates=_TEMPLATES, magic=_MAGIC)
+        _C_ICAP.format(
+            directory=directory,
+            port=port,
+            modules=modules[0],
+            templates=_TEMPLATES,
+            magic=_MAGIC,
+            workers=setup.workers,
+        )
         + services
     )
     with on_core(setup.core):
         child = Child.start("c-icap", [program, "-f", str(configuration), "-N"], directory / "out.log")
     try:
-        child.wait_until(lambda: accepts(port), _START)
+        child.wait_until(lambda: accepts(port), START)
         yield Server("c-icap", (child.process.pid, *setup.extra_pids), port)
     finally:
         child.stop()
@@ -166,12 +173,12 @@ def c_icap(directory: Path, setup: Setup) -> Iterator[Server]:
 
 @contextmanager
 def icapd(directory: Path, setup: Setup) -> Iterator[Server]:
-    """Run icapd with rules that do not match what is asked for, then one that blocks the list, or with clamd."""
+    """Run icapd: rules that match nothing asked for, then one that blocks the list; with clamd where that scans."""
     policy = policy_document(setup.domains, setup.rules)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"workers": setup.workers} if setup.workers > 1 else {}
     if setup.scanner is not None:
         options["adapters"] = [{"clamd": {"socket": str(setup.scanner.socket)}}]
-    with serving(directory, policy=policy, options=options, core=setup.core, start_seconds=_START) as served:
+    with serving(directory, policy=policy, options=options, core=setup.core, start_seconds=START) as served:
         yield Server("icapd", (served.pid, *setup.extra_pids), served.icap, directory / "decisions.log")
 
 

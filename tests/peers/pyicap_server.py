@@ -90,3 +90,9 @@ def pyicap_serving() -> Iterator[int]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+if __name__ == "__main__":  # for tests/bench: a process of its own, which says where it listens
+    with pyicap_serving() as listening:
+        print(listening, flush=True)
+        threading.Event().wait()
