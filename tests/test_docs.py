@@ -41,6 +41,7 @@ NOT_RUN = {
     "icapd reload -c icapd.yaml": "asks a running icapd; tests/cli/test_reload.py",
     "icapd ping -c icapd.yaml": "asks a running icapd; tests/cli/test_ping.py",
     "icapd scan -c icapd.yaml /srv/downloads setup.exe": "a reactor runs once; tests/cli/test_scan.py",
+    "icapd doctor -c icapd.yaml": "asks a running Squid and icapd; tests/e2e/test_doctor.py",
     "icapd doctor pins -c icapd.yaml": "reads Squid's log; tests/cli/test_doctor.py",
     **dict.fromkeys(
         (
