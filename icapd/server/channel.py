@@ -101,6 +101,15 @@ class Channel:
                 self._reactor.callLater(0, self._catch_up)
         return None
 
+    def redirect(self, heard: Callable[[Message, list[int]], None], lost: Callable[[], None]) -> None:
+        """Have others hear from now on."""
+        self._heard, self._lost = heard, lost
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has not ended."""
+        return self._open
+
     def close(self) -> None:
         """End it; `lost` is not called."""
         if self._open:

@@ -2,6 +2,7 @@
 
 A Unix socket for its owner alone (mode 0600). One request a connection, one JSON object a line each
 way: {"command": "reload"} gives {"ok": true, "digest": …, "changed": …, "problems": [], "notes": []},
+{"command": "status"} what serves,
 {"command": "probe"} a token for `icapd doctor`, {"command": "probed", "token": …} what was seen with it.
 """
 
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import json
 import socket
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, cast
 
 from twisted.internet import error
 from twisted.internet import reactor as _untyped_reactor
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.protocol import Factory
 from twisted.protocols.basic import LineReceiver
 
@@ -21,14 +24,38 @@ from icapd.errors import IcapdError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IListeningPort, IReactorUNIX, ITransport
-    from twisted.internet.protocol import Protocol
+    from twisted.internet.protocol import Protocol as TwistedProtocol
+    from twisted.python.failure import Failure
 
-    from icapd.server.probes import Probes
-    from icapd.server.reload import Reloaded, Reloader
+    from icapd.server.reload import Reloaded
 
 _reactor = cast("IReactorUNIX", _untyped_reactor)
 _MAX_REQUEST = 1024  # bytes
+
+
+class Reloads(Protocol):
+    """Who reloads: one process, or a supervisor all of its workers."""
+
+    def reload(self) -> Deferred[Reloaded]:
+        """Begin; fires with how it ended."""
+        ...
+
+
+class Probing(Protocol):
+    """Who gives out tokens for `icapd doctor`; now or later."""
+
+    def issue(self) -> str | Deferred[str]:
+        """Return a new token."""
+        ...
+
+    def seen(self, token: str) -> list[dict[str, str]] | Deferred[list[dict[str, str]] | None] | None:
+        """Return what came with it; None if it is not good."""
+        ...
+
+
+Status = Callable[[], "dict[str, object]"]
 
 
 class _Control(LineReceiver):
@@ -37,9 +64,10 @@ class _Control(LineReceiver):
     delimiter = b"\n"
     MAX_LENGTH = _MAX_REQUEST
 
-    def __init__(self, reloader: Reloader, probes: Probes) -> None:
+    def __init__(self, reloader: Reloads, probes: Probing, status: Status) -> None:
         self._reloader = reloader
         self._probes = probes
+        self._status = status
 
     def lineReceived(self, line: bytes) -> None:
         """Take the one request."""
@@ -54,16 +82,20 @@ class _Control(LineReceiver):
             case "probe":
                 self._probe()
             case "probed":
-                seen = self._probes.seen(token or "")
-                self._answer(ok=seen is not None, seen=seen or [])
+                seen = maybeDeferred(self._probes.seen, token or "")
+                seen.addCallback(lambda found: self._answer(ok=found is not None, seen=found or []))
+            case "status":
+                self._answer(ok=True, **self._status())
             case _:
                 self._answer(ok=False, problems=['the request is not {"command": "reload"}'])
 
     def _probe(self) -> None:
-        try:
-            self._answer(ok=True, token=self._probes.issue())
-        except IcapdError as failure:
-            self._answer(ok=False, problems=str(failure).splitlines())
+        issued = maybeDeferred(self._probes.issue)
+        issued.addCallbacks(lambda token: self._answer(ok=True, token=token), self._no_token)
+
+    def _no_token(self, failure: Failure) -> None:
+        failure.trap(IcapdError)
+        self._answer(ok=False, problems=str(failure.value).splitlines())
 
     def _reloaded(self, result: Reloaded) -> None:
         self._answer(
@@ -83,21 +115,20 @@ class _Control(LineReceiver):
 class _ControlFactory(Factory):
     noisy = False
 
-    def __init__(self, reloader: Reloader, probes: Probes) -> None:
-        self._reloader = reloader
-        self._probes = probes
+    def __init__(self, reloader: Reloads, probes: Probing, status: Status) -> None:
+        self._parts = (reloader, probes, status)
 
-    def buildProtocol(self, addr: object) -> Protocol:
+    def buildProtocol(self, addr: object) -> TwistedProtocol:
         """Serve whoever could open the socket: its mode has decided that."""
         del addr
-        return _Control(self._reloader, self._probes)
+        return _Control(*self._parts)
 
 
-def listen_control(path: Path, reloader: Reloader, probes: Probes) -> IListeningPort:
+def listen_control(path: Path, reloader: Reloads, probes: Probing, status: Status) -> IListeningPort:
     """Listen at `path`. Raises IcapdError when that is impossible, or another icapd listens there."""
     _remove_stale(path)
     try:
-        return _reactor.listenUNIX(str(path), _ControlFactory(reloader, probes), mode=0o600)
+        return _reactor.listenUNIX(str(path), _ControlFactory(reloader, probes, status), mode=0o600)
     except error.CannotListenError as failure:
         why = getattr(failure.socketError, "strerror", None) or str(failure.socketError)
         raise IcapdError(f"cannot listen on the control socket {path}: {why}") from None

@@ -8,10 +8,10 @@ client opens is, once, one that says what was stopped, and leads on.
 from __future__ import annotations
 
 import html
-import pickle
+import pickle  # noqa: TID251  # what icapd's own processes tell each other
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from icapd.adaptation import Outcome, UseAdapted, carry_out
 from icapd.pages import Pages, page_values
@@ -20,7 +20,7 @@ from icapd.replies import blocked_reply
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from icapd.policy import Decision
+    from icapd.policy import Decision, Rule
     from icapd.server.site import Generation
     from icapd.transaction import Client, Transaction
 
@@ -66,7 +66,10 @@ class LateBlocks:
         one = _Stopped(url, tx, decision, decision_id, time.monotonic())
         self._keep(one)
         if self.tell is not None:
-            lean = replace(decision, rule=decision.rule and _ToldRule(decision.rule.name, decision.rule.source))
+            lean = replace(
+                decision,
+                rule=decision.rule and cast("Rule", _ToldRule(decision.rule.name, decision.rule.source)),
+            )
             self.tell(pickle.dumps(replace(one, decision=lean)))
 
     def hear(self, data: bytes) -> None:

@@ -1,7 +1,7 @@
 """The process that workers are forked from: it has loaded one generation, and does nothing else.
 
-Each generation has a nursery of its own, a fresh interpreter. So a worker that starts late has what the others
-have adopted, whatever the files say by then, and shares its memory with them; and nothing that runs a reactor
+Each generation has a nursery of its own, a fresh interpreter. So a worker that starts late has what the
+others have adopted, whatever the files say by then, and shares its memory with them; and nothing that runs a reactor
 or threads is ever forked.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import os
-import pickle
+import pickle  # noqa: TID251  # what icapd's own processes tell each other
 import signal
 import socket
 import subprocess
@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from icapd.config import Config
     from icapd.server.channel import Message
 
-_START = "import sys; sys.path[:] = sys.argv[2:]; from icapd.server.nursery import main; main(int(sys.argv[1]))"
+_START = (
+    "import sys; sys.path[:] = sys.argv[2:]; from icapd.server.nursery import main; main(int(sys.argv[1]))"
+)
 _PR_SET_PDEATHSIG = 1
 _PR_SET_NAME = 15
 _ADOPTION = 5.0  # s for the kernel to make the supervisor a new process's parent
@@ -79,8 +81,9 @@ def main(descriptor: int) -> None:
     link.setblocking(True)
     base: Config = order["base"]
     birth = _loaded(base, order)
-    if isinstance(birth, str):
-        post(link, {"kind": "problems", "text": birth[:_MAX_PROBLEMS], "status": 1})
+    if not isinstance(birth, Birth):
+        text, status = birth
+        post(link, {"kind": "problems", "text": text[:_MAX_PROBLEMS], "status": status})
         return
     generation = birth.generation
     post(link, {"kind": "loaded", "digest": generation.policy.digest, "key": birth.key})
@@ -93,20 +96,18 @@ def main(descriptor: int) -> None:
         _fork(birth, message, fds, link)
 
 
-def _loaded(base: Config, order: dict[str, Any]) -> Birth | str:
+def _loaded(base: Config, order: dict[str, Any]) -> Birth | tuple[str, int]:
     try:
         config = share_of(load_config(Path(base.file)), len(order["ledgers"]))
         generation = load_generation(config)
         secure = any(listen.scheme == "icaps" for listen in base.listen)
         context = server_context(base) if secure else None
     except IcapdError as error:
-        return str(error)
+        return str(error), error.exit_status
     except Exception as error:  # noqa: BLE001  # whatever it is: the old generation stays
-        return f"unforeseen: {type(error).__name__}: {error}"
+        return f"unforeseen: {type(error).__name__}: {error}", 1
     key = keys_of(config, generation)
-    return Birth(
-        base, generation, key, context, order["tunnels"], order["ledgers"], order["supervisor"]
-    )
+    return Birth(base, generation, key, context, order["tunnels"], order["ledgers"], order["supervisor"])
 
 
 def _fork(birth: Birth, message: Message, fds: list[int], link: socket.socket) -> None:
@@ -126,7 +127,7 @@ def _fork(birth: Birth, message: Message, fds: list[int], link: socket.socket) -
         live(birth, message["worker"], socket.socket(fileno=fds[0]))
         status = 0
     except BaseException:  # noqa: BLE001  # nothing of this process may go on as the nursery
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
     finally:
         sys.stderr.flush()
         os._exit(status)

@@ -89,10 +89,6 @@ def run(config: Config) -> int:
     site.spools.prepare()
     factory = IcapFactory(site)
     ports = [listen_at(listen, config, factory) for listen in config.listen]
-    names = ", ".join(
-        f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
-        for listen, port in zip(config.listen, ports, strict=True)
-    )
     gc.collect()
     gc.freeze()  # what was loaded stays: the collector need not look at it again
     site.hub = Hub()
@@ -104,11 +100,11 @@ def run(config: Config) -> int:
     signal.signal(signal.SIGINT, drain.signalled)
     reloader = Reloader(site)
     if config.control is not None:
-        listen_control(config.control, reloader, site.probes)
+        listen_control(config.control, reloader, site.probes, site.status)
     signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
     for port in ports:
         port.stopReading()
-    start = _Start(site, ports, f"icapd: ready on {names}\n")
+    start = _Start(site, ports, ready_line(config, ports))
     _reactor.callWhenRunning(start.begin)
     _reactor.run(installSignalHandlers=False)
     if start.failed is not None:
@@ -212,6 +208,15 @@ def open_log(config: Config) -> int:
         return os.open(config.decisions, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
     except OSError as failure:
         raise IcapdError(f"cannot open the decision log {config.decisions}: {failure.strerror}") from None
+
+
+def ready_line(config: Config, ports: list[Port]) -> str:
+    """Return what is printed when connections are accepted."""
+    names = ", ".join(
+        f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
+        for listen, port in zip(config.listen, ports, strict=True)
+    )
+    return f"icapd: ready on {names}\n"
 
 
 def _bracketed(host: str) -> str:

@@ -1,4 +1,4 @@
-"""Open tunnels in memory that all workers share: a CONNECT comes over one of them, what is inside over another.
+"""Open tunnels in memory that workers share: a CONNECT comes to one of them, what is inside to another.
 
 A table of fixed size: buckets of slots, found by a checksum of client address and port. Who writes holds a
 lock on the bucket that the kernel takes back from the dead. Who reads takes none: a record carries a checksum
@@ -86,9 +86,7 @@ class SharedStore:
             self._writes = (self._writes + 1) & 0xFFFFFFFF
             rest = _HEAD.pack(self._writes, 0, 0, self._worker, len(text), tunnel.opened)[10:] + text
             state = _TICKETS.index(tunnel.ticket)
-            head = _HEAD.pack(
-                self._writes, zlib.crc32(rest), state, self._worker, len(text), tunnel.opened
-            )
+            head = _HEAD.pack(self._writes, zlib.crc32(rest), state, self._worker, len(text), tunnel.opened)
             self._map[at : at + len(head) + len(text)] = head + text
             self._map[mark : mark + 4] = _TAG.pack(tag)
 

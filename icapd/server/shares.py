@@ -1,6 +1,6 @@
 """What of the options is divided among workers, so that all of them together keep what one process would.
 
-Verdicts are remembered by each worker for itself; content that comes over two connections may be scanned twice.
+Verdicts are remembered by each worker for itself: what comes over two connections may be scanned twice.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def keys_of(config: Config, generation: Generation) -> str:
 
 
 def _fewer(entry: AdapterEntry, workers: int) -> AdapterEntry:
-    """clamd's MaxThreads is for all that ask it."""
+    """Clamd's MaxThreads is for all that ask it."""
     if entry.kind != "clamd":
         return entry
     asked = getattr(entry.text, "concurrency", None)

@@ -150,6 +150,21 @@ class Site:
         """How many ids were given out."""
         return int(repr(self._ids)[6:-1]) - 1  # "count(5)": counting aside would cost each request
 
+    def status(self) -> dict[str, object]:
+        """Return what `{"command": "status"}` tells of a single process: itself, as the one worker."""
+        pid, digest, count = os.getpid(), self.generation.policy.digest, len(self.connections)
+        worker = {
+            "worker": 0,
+            "pid": pid,
+            "connections": count,
+            "requests": self.decided,
+            "lost_lines": self.decisions.lost,
+            "restarts": 0,
+            "digest": digest,
+        }
+        whole = {"pid": pid, "digest": digest, "draining": self.draining, "connections": count}
+        return {**whole, "workers": [worker]}
+
     def next_id(self) -> str:
         """Return a new decision id: `k3v7q2xa-1f`."""
         return f"{self._id_prefix}{next(self._ids):x}"

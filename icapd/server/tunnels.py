@@ -53,7 +53,10 @@ class Tunnel:
 class Store(Protocol):
     """Where tunnels are kept: in this process, or in memory that several share."""
 
-    find: Callable[[Key], Tunnel | None]
+    @property
+    def find(self) -> Callable[[Key], Tunnel | None]:
+        """Return the tunnel of a key; asked for by most https requests."""
+        ...
 
     def put(self, key: Key, tunnel: Tunnel) -> None:
         """Keep a new tunnel, in place of an older one of the same key."""

@@ -67,7 +67,8 @@ class _Connections(set["Lifetime"]):
         super().__init__()
         self._words = ledger.words
 
-    def discard(self, connection: Lifetime) -> None:
+    def discard(self, connection: Lifetime) -> None:  # type: ignore[override]
+        """Forget one that has ended."""
         super().discard(connection)
         self._words[CLOSED] += 1
 
@@ -107,6 +108,7 @@ class Worker:
         self._requests = self._ledger.requests
         self._reloader = Reloader(site, len(birth.ledgers))
         self._aside: tuple[Config, Generation] | None = None
+        self._round = 0
         self._key = birth.key
         self._drain = Drain(site, [])
 
@@ -159,10 +161,16 @@ class Worker:
     def _on_load(self, message: Message) -> None:
         """First phase of a reload."""
         del message
-        self._reloader.prepare().addCallbacks(self._prepared, self._not_prepared)
-
-    def _prepared(self, loaded: tuple[Config, Generation]) -> None:
         self._drop()
+        self._round += 1
+        asked = self._round
+        prepared = self._reloader.prepare()
+        prepared.addCallbacks(lambda loaded: self._prepared(asked, loaded), self._not_prepared)
+
+    def _prepared(self, asked: int, loaded: tuple[Config, Generation]) -> None:
+        if asked != self._round:
+            loaded[1].scans.retire()  # nobody waits for it any more
+            return
         self._aside = loaded
         self._channel.send({"kind": "prepared", "key": keys_of(*loaded)})
 
@@ -197,6 +205,7 @@ class Worker:
         self._drop()
 
     def _drop(self) -> None:
+        self._round += 1
         if self._aside is not None:
             self._aside[1].scans.retire()
             self._aside = None
