@@ -22,7 +22,10 @@ _GRACE = 20.0  # s a run may take above its own time: starting, building 10 MiB 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run: requests a second, latencies and server CPU per transaction in µs, memory in MB."""
+    """One run: requests a second, latencies and server CPU per transaction in µs, memory in MB.
+
+    Memory is that of all processes of the server, where what they share counts once.
+    """
 
     rate: float
     p50: float
@@ -88,7 +91,7 @@ def run_load(
         longest=found["max_us"],
         first_byte=found["ttfb50_us"],
         cpu=found["srv_cpu_us_per_txn"],
-        memory=found["srv_rss_mb"],
+        memory=found["srv_pss_mb"] or found["srv_rss_mb"],
         megabytes=found["mb_s_out"],
         load_cores=found["load_cores"],
         errors=found["errors"],

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -67,7 +67,7 @@ def _is_drawn(page: Path, results: list[dict[str, str]]) -> None:
     assert plots
     for plot in plots:
         assert f"(images/{plot.name})" in text
-        assert ElementTree.parse(plot).getroot().tag.endswith("svg")
+        assert ET.parse(plot).getroot().tag.endswith("svg")
 
 
 def test_an_unknown_scenario_is_one_clear_line() -> None:
