@@ -91,11 +91,16 @@ class Stream:
     budget: Budget
     source: int
     out: int = 0
+    excess: int = 0
 
-    def output(self, size: int) -> None:
-        """Count `size` more bytes. Raises LimitReached."""
-        fair = self.budget.bounds.ratio * self.source
-        before = max(0, self.out - fair)
+    def output(self, size: int, read: int | None = None) -> None:
+        """Count `size` more bytes, made of the first `read` of the source as far as that is known.
+
+        So a bomb shows as soon as it swells, however much follows it. Raises LimitReached.
+        """
+        fair = self.budget.bounds.ratio * (self.source if read is None else min(read, self.source))
+        before = self.excess
         self.out += size
-        self.budget.excess += max(0, self.out - fair) - before
+        self.excess = max(0, self.out - fair)
+        self.budget.excess += self.excess - before
         self.budget.output(size)

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable, Iterator
 
-STEP = 1 << 16  # bytes into and out of a decoder at a time
+STEP = 1 << 16  # bytes out of a decoder at a time
+_TAKEN = 1 << 14  # bytes into it: so much finer is it known what came of what
 _ALIASES = {"x-gzip": "gzip", "x-deflate": "deflate", "x-zstd": "zstd", "brotli": "br"}
 # Misnomers that say nothing of a coding: senders put charsets and transfer encodings here.
 _NO_CODING = frozenset(
@@ -29,6 +30,19 @@ _LZMA_MEMORY = 160 << 20  # dictionaries up to 128 MiB
 
 class Broken(Exception):  # noqa: N818  (content is broken, not we)
     """A stream breaks or ends early: its text says how; all before it has come out."""
+
+
+class Chunk(bytes):
+    """A piece of output; `read` counts the bytes that it and all before it were made of, or some more."""
+
+    read = 0
+
+    @classmethod
+    def of(cls, data: bytes, read: int) -> Chunk:
+        """Return data as such a piece."""
+        chunk = cls(data)
+        chunk.read = read
+        return chunk
 
 
 class Sealed(Broken):
@@ -177,11 +191,11 @@ def undo(name: str, data: memoryview | mmap.mmap | bytes) -> Iterator[bytes]:
 
 
 def one_stream(
-    make: Callable[[], Decoder], data: memoryview | mmap.mmap | bytes, start: int = 0
+    make: Callable[[], Decoder], data: memoryview | mmap.mmap | bytes, start: int = 0, base: int = 0
 ) -> Iterator[bytes | int]:
     """Decode one stream; the last value is the offset after it.
 
-    Raises Broken if it breaks or ends early.
+    What is read is counted from `base`. Raises Broken if it breaks or ends early.
     """
     decoder = make()
     at, size = start, len(data)
@@ -191,7 +205,7 @@ def one_stream(
         if decoder.needs_input:
             if at >= size:
                 raise Broken("ends early")
-            piece = bytes(data[at : at + STEP])
+            piece = bytes(data[at : at + _TAKEN])
         try:
             out = decoder.decompress(piece, STEP)
         except Exception as error:  # noqa: BLE001  (brotli's and zstd's own classes, not imported here)
@@ -200,7 +214,7 @@ def one_stream(
         at += len(piece)
         came += len(out)
         if out:
-            yield out
+            yield Chunk.of(out, at - base)
     yield at - len(decoder.unused_data)
 
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from icapd.content.look import Look, found
 from icapd.verdicts import Finding, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MIME = re.compile(rb"PK\x03\x04.{26}mimetypeapplication/vnd\.(?:oasis\.opendocument|sun\.xml)", re.DOTALL)
 _LIBRARY = re.compile(r"(?:\A|/)(?:Basic|Dialogs)/(?:.+/)?(?:script|dialog)-l[bc]\.xml\Z", re.IGNORECASE)
 _SCRIPT = re.compile(r"(?:\A|/)(?:Basic/.+\.x(?:ml|ba)|Scripts/.+\.[a-z]{2,4})\Z", re.IGNORECASE)
 _MARKS = frozenset(["mimetype", "META-INF/manifest.xml", "content.xml"])
 _PREFIX = rb"<(?:[\w.-]{1,40}:)?"
-# A tag ends where the next begins: so that a pattern reads no byte twice
-_ATTRIBUTES = rb"((?:[^<>\"']+|\"[^\"<]*\"|'[^'<]*')*)"
-_MODULE = re.compile(_PREFIX + rb"module\b" + _ATTRIBUTES + rb">([^<]*)", re.IGNORECASE)
-_FLAT = re.compile(_PREFIX + rb"source-code\b" + _ATTRIBUTES + rb">([^<]*)", re.IGNORECASE)
-_LISTENER = re.compile(_PREFIX + rb"event-listener\b" + _ATTRIBUTES, re.IGNORECASE)
+# A tag ends where the next begins: so that the pattern reads no byte twice
+_TAG = re.compile(
+    _PREFIX + rb"(module|source-code|event-listener)\b((?:[^<>\"']+|\"[^\"<]*\"|'[^'<]*')*)", re.IGNORECASE
+)
 _CALLS = re.compile(rb"vnd\.sun\.star\.script:|macro-name\s*=\s*[\"'][^\"']", re.IGNORECASE)
 _ENCRYPTED = re.compile(_PREFIX + rb"encryption-data\b", re.IGNORECASE)
 _CODE = re.compile(rb"(?:\s+|(?:REM\b|')[^\r\n]*|(?:Option[ \t][^\r\n]*))*(\S)?", re.IGNORECASE)
@@ -33,16 +36,24 @@ def look_package(data: bytes, members: tuple[str, ...]) -> Look:
 def look_xml(data: bytes) -> Look:
     """Look at XML: a member of an OpenDocument, or a whole one in one file."""
     looked: dict[Finding, None] = {}
-    if b"module" in data or b"source-code" in data:
-        modules = (code for attributes, code in _MODULE.findall(data) if b'/script"' in attributes.lower())
-        flat = (code for _, code in _FLAT.findall(data))
-        if any(_has_code(code) for code in (*modules, *flat)):
-            looked[found(Kind.MACRO, "ODF")] = None
-    if b"event-listener" in data and any(_CALLS.search(one) for one in _LISTENER.findall(data)):
-        looked[found(Kind.MACRO, "ODF.Event")] = None
+    if any(word in data for word in (b"module", b"source-code", b"event-listener")):
+        looked |= dict.fromkeys(_scripts(data))
     if b"encryption-data" in data and b"opendocument:xmlns:manifest" in data and _ENCRYPTED.search(data):
         looked[found(Kind.ENCRYPTED, "ODF")] = None
     return Look(tuple(looked))
+
+
+def _scripts(data: bytes) -> Iterator[Finding]:
+    """Yield what elements with code in them, or that call some, are."""
+    for match in _TAG.finditer(data):
+        name, attributes, end = match[1].lower(), match[2].lower(), match.end()
+        if name == b"event-listener":
+            if _CALLS.search(attributes) is not None:
+                yield found(Kind.MACRO, "ODF.Event")
+        elif data[end : end + 1] == b">" and (name == b"source-code" or b'/script"' in attributes):
+            after = data.find(b"<", end)
+            if _has_code(data[end + 1 : len(data) if after < 0 else after]):
+                yield found(Kind.MACRO, "ODF")
 
 
 def _has_code(text: bytes) -> bool:

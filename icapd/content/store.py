@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from icapd.content.codings import Chunk
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -104,7 +106,7 @@ class Store:
             try:
                 chunk = next(source, None)
                 if chunk is not None and stream is not None:
-                    stream.output(len(chunk))
+                    stream.output(len(chunk), chunk.read if isinstance(chunk, Chunk) else None)
             except Exception as error:  # noqa: BLE001  (parsers of hostile content raise anything)
                 failure, chunk = error, None
             if chunk is None:

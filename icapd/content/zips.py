@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from icapd.content import codings
+from icapd.content.budget import LimitReached
 from icapd.content.codings import Broken, one_stream
 from icapd.content.part import Flaw, Part
 from icapd.verdicts import Kind
@@ -44,6 +45,7 @@ _METHOD = b"[" + b"".join(b"\\x%02x" % one for one in sorted(_KNOWN)) + b"]\\0"
 _LOCALS = re.compile(_LOCAL + rb"[\0-\x3f].{3}" + _METHOD, re.DOTALL)
 _CENTRALS = re.compile(_CENTRAL + rb".{6}" + _METHOD, re.DOTALL)
 _NEXT = re.compile(rb"PK(?:\x03\x04|\x01\x02|\x05\x06|\x07\x08)")
+_FIRST = 500  # members that are unpacked of an archive that says it has too many
 _NO_NAME = re.compile(r"\A\Z|[\0-\x1f]")
 
 
@@ -75,6 +77,7 @@ def unzip(data: Buffer, budget: Budget) -> Iterator[Part | Flaw]:
     for member in listed:
         by_place.setdefault(member.at, []).append(member)
     spans: dict[int, int] = {}
+    too_many = sum(1 for member in listed if member.packed) > budget.bounds.members
     found = _LOCALS.search(data)
     while found is not None:
         budget.clock()
@@ -85,6 +88,8 @@ def unzip(data: Buffer, budget: Budget) -> Iterator[Part | Flaw]:
             reader = _Reader(data, local, by_place.get(at, []), budget)
             yield from reader.parts()
             after = spans[at] = max(after, reader.after)
+            if too_many and len(spans) >= _FIRST:
+                raise LimitReached("members")
         found = _LOCALS.search(data, after)
     starts = list(spans)  # ascending
     for place in sorted(by_place.keys() - spans.keys()):  # inside others
@@ -278,7 +283,7 @@ class _Reader:
         crc = 0
         make, start = self._decoder(member)
         end = self._start
-        for out in one_stream(make, self._data, start):
+        for out in one_stream(make, self._data, start, self._start):
             if isinstance(out, int):
                 end = out
             else:

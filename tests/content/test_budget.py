@@ -47,3 +47,15 @@ def test_room_is_what_may_still_come() -> None:
     assert budget.room == 300
     budget.output(250)
     assert budget.room == 50
+
+
+def test_a_stream_is_known_for_a_bomb_by_what_it_was_made_of_so_far() -> None:
+    budget = Budget(Bounds(ratio=10, spared=100), size=10_000)
+    stream = Stream(budget, source=1000)
+    stream.output(300, read=20)
+    with pytest.raises(LimitReached, match="ratio"):
+        stream.output(300, read=40)
+    stream = Stream(Budget(Bounds(ratio=10, spared=100), size=10_000), source=1000)
+    stream.output(300, read=20)
+    stream.output(200, read=500)
+    assert stream.excess == 0

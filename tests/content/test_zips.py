@@ -191,3 +191,16 @@ def test_a_mangled_archive_does_no_harm(changes: list[tuple[int, int]], cut: int
 )
 def test_heaps_of_headers_do_no_harm(pieces: list[bytes]) -> None:
     walk(b"".join(pieces))
+
+
+def test_an_archive_of_too_many_members_is_not_unpacked_to_the_bound() -> None:
+    many = zipped(*((f"{i}", b"%d" % i) for i in range(2000)))
+    found = walk(many, bounds=Bounds(members=1000))
+    assert found.kinds == {"limit"}
+    assert 100 < len(found.contents) < 600
+
+
+def test_bytes_of_a_program_that_look_like_a_header_are_not_told_of() -> None:
+    chance = b"PK\x03\x04\x14\0\x09\0\x08\0" + bytes(16) + b"\x20\0\0\0" + b"\x0f\x84\x83\xc4" * 8
+    assert walk(b"MZ" + bytes(100) + chance + bytes(1000)).kinds == set()
+    assert walk(zipped(("a.txt", b"text")) + chance + bytes(1000)).kinds == set()
