@@ -1,8 +1,8 @@
 """The process that workers are forked from: it has loaded one generation, and does nothing else.
 
 Each generation has a nursery of its own, a fresh interpreter. So a worker that starts late has what the
-others have adopted, whatever the files say by then, and shares its memory with them; and nothing that runs a reactor
-or threads is ever forked.
+others have adopted, whatever the files say by then, and shares its memory with them; and nothing that runs a
+reactor or threads is ever forked.
 """
 
 from __future__ import annotations
