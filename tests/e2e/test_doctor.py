@@ -41,7 +41,7 @@ PLAN = Plan(
     policy="access: []\n",
     names=("open.lab.test",),
     # The doctor's names are nowhere; Squid shall not wait for a name server that is not there either.
-    squid_lines="dns_timeout 100 milliseconds\n",
+    squid_lines="dns_timeout 200 milliseconds\ndns_retransmit_interval 100 milliseconds\n",
     options="control: run/control.sock\n",
 )
 BROKEN = (  # lines that the fragment loses
