@@ -42,6 +42,7 @@ def _arguments() -> argparse.Namespace:
         "scenarios", nargs="*", metavar="scenario", help=f"of: {', '.join(names)} (default: all)"
     )
     parser.add_argument("--short", action="store_true", help="less than five minutes")
+    parser.add_argument("--tiny", action="store_true", help="small bodies: proves only that it works")
     parser.add_argument("--seconds", type=float, help="of one run")
     parser.add_argument("--rounds", type=int, help="of A B each")
     parser.add_argument("--domains", type=int, default=1_000_000, help="on the list (default: %(default)s)")
@@ -72,6 +73,8 @@ def _measure(given: argparse.Namespace, directory: Path) -> Document:
     program = build_load(cache)
     domains = make_domains(cache, given.domains)
     chosen = [scenario for scenario in SCENARIOS if scenario.name in given.scenarios]
+    if given.tiny:
+        chosen = [scenario.tiny() for scenario in chosen]
     plan = Plan(chosen, given.seconds, given.rounds, given.limit, given.rules)
     bench = Bench(program, directory, plan, domains)
     document: Document = _facts(given, plan)
@@ -91,13 +94,11 @@ def _measure(given: argparse.Namespace, directory: Path) -> Document:
 def _group(group: str, given: argparse.Namespace, program: Path, directory: Path, domains: Domains) -> object:
     """Run what is no load on one server; plain values for the document."""
     if group == "reload":
-        seconds = min(4.0, 4 * given.seconds)
+        seconds = 0.3 if given.tiny else min(4.0, 4 * given.seconds)
         return reloads.measure(program, directory, domains, given.rules, seconds).document()
     if group == "commands":
-        few = given.domains < 100_000
-        return commands.measure(
-            directory, domains, min(3, given.rounds), given.rules if few else commands.RULES
-        )
+        rules = given.rules if given.tiny else commands.RULES
+        return commands.measure(directory, domains, min(3, given.rounds), rules)
     figures = bump.measure(given.seconds, min(3, given.rounds))
     return [dataclasses.asdict(figure) for figure in figures]
 

@@ -19,7 +19,7 @@ from tests.bench.targets import TARGETS
 ROOT = Path(__file__).parents[2]
 MISSING = [name for name in ("cc", "c-icap") if shutil.which(name) is None]
 LOADED = [each.name for each in SCENARIOS if HAS_WORKERS or each.setup != "workers"]
-QUICK = ("--seconds", "0.1", "--rounds", "1", "--domains", "2000", "--rules", "20")
+QUICK = ("--tiny", "--seconds", "0.2", "--rounds", "1", "--domains", "2000", "--rules", "20")
 
 
 def _bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
