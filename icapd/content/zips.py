@@ -14,7 +14,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from icapd.content import codings
+from icapd.content import codings, rare
 from icapd.content.budget import LimitReached
 from icapd.content.codings import Broken, one_stream
 from icapd.content.part import Flaw, Part
@@ -246,7 +246,7 @@ class _Reader:
             if member.name.endswith("/") and not member.packed and not member.size:
                 continue
             self._budget.member()
-            if method != _STORED and method not in _METHODS:
+            if method != _STORED and method not in _METHODS and not rare.can_undo(method):
                 if not self._by_chance:
                     yield Flaw(Kind.UNSCANNABLE, f"zip method {method}", member.name)
                 self.after = max(self.after, min(self._start + self._packed(member), len(self._data)))
@@ -280,6 +280,9 @@ class _Reader:
         if member.method == _STORED:
             yield from self._stored(member)
             return
+        if member.method not in _METHODS:
+            yield from self._rare(member)
+            return
         crc = 0
         make, start = self._decoder(member)
         end = self._start
@@ -300,6 +303,16 @@ class _Reader:
             size = 0 if member.flags & _MARKED else member.size
             return codings.raw_lzma(_slice(self._data, self._start + 4, 5), size), self._start + 9
         return codings.DECODERS[name], self._start
+
+    def _rare(self, member: Member) -> Iterator[bytes]:
+        size = self._packed(member)
+        packed = _slice(self._data, self._start, size)
+        self.after = max(self.after, self._start + size)
+        crc = 0
+        for out in rare.undo(member.method, packed, member.size, member.crc):
+            crc = zlib.crc32(out, crc)
+            yield out
+        self._check(member, crc)
 
     def _stored(self, member: Member) -> Iterator[bytes]:
         size = self._packed(member)
