@@ -1,7 +1,8 @@
 """The child process: takes bodies one after the other, inspects each, answers. Only it may die of one.
 
 Bounds: memory (RLIMIT_AS), the processor's time for each body (RLIMIT_CPU), size of files, open files, no
-core. It ends with its parent: by the end of the socket, and by the kernel (PR_SET_PDEATHSIG).
+core; no network where the system lets it go. It ends with its parent: by the end of the socket, and by
+the kernel (PR_SET_PDEATHSIG).
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from icapd.content.store import Piece
 
 _PR_SET_PDEATHSIG = 1
+_PR_SET_DUMPABLE = 4
 _PR_SET_NO_NEW_PRIVS = 38
+_NEW_USER, _NEW_NETWORK = 0x10000000, 0x40000000  # of unshare
 _CPU_SLACK = 2  # s past the bound on time: the walk should have ended by itself
 
 
@@ -98,10 +101,20 @@ def _inspected(walk: Walk, shape: Any, body: Piece) -> Report:  # noqa: ANN401
     return walk.report(reason)
 
 
+def _leave_network(libc: ctypes.CDLL) -> None:
+    """Go where there is no network, if the system allows it; the socket to the parent stays.
+
+    Root goes without a change of user: its rights are what it writes files by.
+    """
+    libc.unshare(_NEW_NETWORK if os.geteuid() == 0 else _NEW_USER | _NEW_NETWORK)
+    libc.prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0)  # else its own files in /proc would be root's
+
+
 def _confine(settings: dict[str, Any]) -> None:
     """Bound what this process can take, for good."""
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL(None, use_errno=True)
+        _leave_network(libc)
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     if os.getppid() != settings["parent"]:  # it went before we asked to be told

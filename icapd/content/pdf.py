@@ -13,7 +13,7 @@ import io
 import re
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from icapd.content.budget import LimitReached
 from icapd.content.look import Look, found
@@ -51,6 +51,7 @@ _MAX_HEAD = 8192  # bytes before `stream` in which its dictionary is looked for
 _MAX_FILTERS = 8
 _CLOCK_EVERY = 4096  # tokens between two looks at the clock
 _MAX_SKELETON = 64 << 20
+_MAX_ATTACHED = 256  # files of one document that a full reader unpacks
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +269,7 @@ def _parts(
             if _is_known(stream):
                 yield f"stream{stream.number}", _decoded(data, stream, budget)
     if locked or strange:
-        yield from _attachments(data)
+        yield from _attachments(data, budget)
 
 
 def _has_reader() -> bool:
@@ -279,7 +280,7 @@ def _has_reader() -> bool:
     return True
 
 
-def _attachments(data: bytes) -> list[tuple[str, bytes]]:
+def _attachments(data: bytes, budget: Budget) -> list[tuple[str, bytes]]:
     """Return what a full reader finds attached, of a locked file if it opens without a password."""
     try:
         import pypdf  # noqa: PLC0415  (optional)
@@ -287,6 +288,21 @@ def _attachments(data: bytes) -> list[tuple[str, bytes]]:
         reader = pypdf.PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             return []
-        return [(name, content) for name, contents in reader.attachments.items() for content in contents]
+        return _listed(reader, budget)
+    except LimitReached:
+        raise
     except Exception:  # noqa: BLE001  (whatever a broken file makes of the library)
         return []
+
+
+def _listed(reader: Any, budget: Budget) -> list[tuple[str, bytes]]:  # noqa: ANN401  (pypdf's, optional)
+    """Return the attachments one by one, counted: together they could be more than there is memory."""
+    found: list[tuple[str, bytes]] = []
+    for attached in reader.attachment_list:
+        budget.member()
+        content = bytes(attached.content)
+        budget.output(len(content))
+        found.append((str(attached.name), content))
+        if len(found) >= _MAX_ATTACHED:
+            break
+    return found

@@ -99,3 +99,19 @@ def test_it_keeps_no_descriptors() -> None:
 def test_without_its_parent_it_does_not_begin() -> None:
     with child(parent=1) as one:
         assert one.link.recv(100) == b""
+
+
+def test_it_has_no_network_where_that_can_be() -> None:
+    ours = Path("/proc/self/ns/net").readlink()
+    may = (
+        subprocess.run(
+            ["unshare", *([] if os.geteuid() == 0 else ["-U"]), "-n", "true"], check=False
+        ).returncode
+        == 0
+    )
+    with child() as made:
+        made.take()
+        theirs = Path(f"/proc/{made.process.pid}/ns/net").readlink()
+        assert (theirs != ours) is may
+        assert made.ask(zipped(("a", MARK))).items[1:]
+        assert made.ask(zipped(("big", bytes(3 << 20)))).items[1:]  # a file of its own
