@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections import OrderedDict, deque
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred
@@ -19,6 +20,8 @@ from icapd.policy.filetypes import FAR, sniff
 from icapd.verdicts import Finding, Kind
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IDelayedCall
 
     from icapd.adapters.model import Body
@@ -30,7 +33,20 @@ MAX_DEATHS = 2  # of children by one body; it is not tried again
 REMEMBERED = 10_000  # bodies that killed a child
 BODIES = 2000  # that one process inspects before another takes its place: what leaks in libraries ends
 _BACKOFF = (0.05, 5.0)  # s before the next start, when one child after the other dies before it is ready
+_MOST_OPEN = 1 << 19  # descriptors of all reports, where the system has no bound
 _BOUNDS = ("unpacked", "ratio", "spared", "members", "depth", "codings", "seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted(Report):
+    """A report whose end is told."""
+
+    closed: Callable[[], None] = field(kw_only=True, compare=False, repr=False)
+
+    def close(self) -> None:
+        """Close the descriptors, and say so."""
+        Report.close(self)
+        self.closed()
 
 
 class _Busy(Exception):  # noqa: N818
@@ -59,6 +75,8 @@ class Children:
         self._deaths: OrderedDict[str, int] = OrderedDict()
         self._starting: set[IDelayedCall] = set()
         self._delay = 0.0
+        self._open = 0  # descriptors of all reports that are not closed yet
+        self._most = 0
         self._stopped: Deferred[None] | None = None
 
     @property
@@ -73,6 +91,7 @@ class Children:
         """
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self._most = hard // 2 if hard != resource.RLIM_INFINITY else _MOST_OPEN
         for _ in range(self._count):
             self._spawn()
 
@@ -105,7 +124,7 @@ class Children:
             return report
         try:
             child = await self._one()
-            return await child.ask(shape, body)
+            return self._counted(await child.ask(shape, body))
         except _Busy:
             kind, threat = Kind.UNSCANNABLE, "no process was free to inspect it"
         except ChildLate:
@@ -115,6 +134,16 @@ class Children:
             kind, threat = Kind.UNSCANNABLE, "its inspection ended unexpectedly"
             self._remember(body.sha256)
         return await self._uninspected(kind, threat, body)
+
+    def _counted(self, report: Report) -> Report:
+        """Return a report that counts its descriptors as long as it has them."""
+        count = len(report.items)
+        self._open += count
+
+        def closed() -> None:
+            self._open -= count
+
+        return _Counted(report.items, report.findings, closed=closed)
 
     async def _uninspected(self, kind: Kind, threat: str, body: Body) -> Report:
         """Return a report of the body as it came, for scanners that can make more of it."""
@@ -132,9 +161,14 @@ class Children:
     # --- The pool --------------------------------------------------------------------------
 
     def _one(self) -> Deferred[Child]:
-        """Return a child that is free, now or later. Fails with _Busy if too many wait, or for too long."""
+        """Return a child that is free, now or later.
+
+        Fails with _Busy if too many wait, or for too long, or if reports hold too many descriptors.
+        """
         waiter: Deferred[Child] = Deferred(self._waiting.remove)
-        if self._free:
+        if self._open > self._most:
+            waiter.errback(_Busy())
+        elif self._free:
             waiter.callback(self._free.pop())
         elif self._stopped is not None or len(self._waiting) >= self._settings.waiting:
             waiter.errback(_Busy())

@@ -146,6 +146,19 @@ def test_who_waits_too_long_hears_that_nobody_was_free() -> None:
     with_children(call, seconds=0.3, waiting=1)
 
 
+def test_reports_that_hold_too_many_descriptors_let_no_other_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def call(pool: Children) -> None:
+        monkeypatch.setattr(pool, "_most", 4)
+        with body_of(zipped(*((str(n), b"%d" % n) for n in range(9)))) as body:
+            report = await pool.inspect(Shape(), body)
+        assert len(report.items) == 10
+        assert (await ask(pool, ZIP)).threats == ["no process was free to inspect it"]
+        report.close()
+        assert (await ask(pool, ZIP)).threats == []
+
+    with_children(call)
+
+
 def test_what_is_cancelled_leaves_nothing() -> None:
     async def call(pool: Children) -> None:
         from twisted.internet.defer import CancelledError, Deferred
