@@ -6,6 +6,9 @@ the files were changing meanwhile, and the old policy stays.
 
 from __future__ import annotations
 
+import os
+import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, DeferredLock, succeed
@@ -183,7 +186,10 @@ class _Round:
         if self._phase in {"loading", "holding"}:
             for place in self._supervisor.places:
                 place.send({"kind": "drop"})
-            self.nursery.close()
+            if self.nursery.is_open:
+                self.nursery.close()
+                with suppress(ProcessLookupError):
+                    os.kill(self.pid, signal.SIGKILL)  # it may be loading yet
             self._end(problems)
 
     def _end(self, result: object) -> None:

@@ -70,16 +70,25 @@ class Channel:
         self._open = True
         reactor.addReader(self)
 
-    def send(self, message: Message, fd: int | None = None) -> None:
-        """Send, now or later; the descriptor is the channel's from here."""
+    def send(self, message: Message, fd: int | None = None) -> bool:
+        """Send, now or later. False if nobody is there; else the descriptor is the channel's from here."""
         fds = [] if fd is None else [fd]
-        if self._open and not self._unsent and self._sent(message, fds):
-            return
         if not self._open:
-            _close(fds)
-            return
+            return False
+        if not self._unsent:
+            try:
+                post(self._link, message, fds)
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                _log.debug("a message was not sent: {error}", error=error)
+                return False
+            else:
+                _close(fds)
+                return True
         self._unsent.append((message, fds))
         self._reactor.addWriter(self)
+        return True
 
     def wait(self, kinds: frozenset[str], seconds: float) -> Message | None:
         """Stop the whole process until a message of one of `kinds` comes; others are heard later."""
@@ -120,16 +129,6 @@ class Channel:
                 _close(self._unsent.popleft()[1])
             self._link.close()
 
-    def _sent(self, message: Message, fds: list[int]) -> bool:
-        try:
-            post(self._link, message, fds)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            _log.debug("a message was not sent: {error}", error=error)
-        _close(fds)
-        return True
-
     def _catch_up(self) -> None:
         while self._unheard:
             self._hear(*self._unheard.popleft())
@@ -169,9 +168,15 @@ class Channel:
     def doWrite(self) -> None:
         """Send what could not be sent before."""
         while self._unsent:
-            if not self._sent(*self._unsent[0]):
+            message, fds = self._unsent[0]
+            try:
+                post(self._link, message, fds)
+            except BlockingIOError:
                 return
+            except OSError as error:
+                _log.debug("a message was not sent: {error}", error=error)
             self._unsent.popleft()
+            _close(fds)
         self._reactor.removeWriter(self)
 
     def connectionLost(self, reason: Failure) -> None:

@@ -54,20 +54,24 @@ class Place:
         self.channel = Channel(
             ours, self._reactor, lambda message, _: heard(self, message), lambda: lost(self)
         )
-        nursery.send({"kind": "spawn", "worker": self.number}, theirs.detach())
+        with theirs:
+            if nursery.send({"kind": "spawn", "worker": self.number}, theirs.fileno()):
+                theirs.detach()
 
     def is_ready(self, message: Message) -> None:
         """It serves."""
         self.pid, self.key, self.digest = message["pid"], message["key"], message["digest"]
         self._since = self._reactor.seconds()
 
-    def take(self, connection: socket.socket, scheme: str, *, crowded: bool) -> None:
-        """Hand it a connection; `crowded`: one too many, to be told so."""
-        assert self.channel is not None  # noqa: S101
-        self.handed += 1
+    def take(self, connection: socket.socket, scheme: str, *, crowded: bool) -> bool:
+        """Hand it a connection; `crowded`: one too many, to be told so. False if it has died."""
         family = int(connection.family)
         message = {"kind": "take", "scheme": scheme, "family": family, "crowded": crowded}
-        self.channel.send(message, connection.detach())
+        if self.channel is None or not self.channel.send(message, connection.fileno()):
+            return False
+        connection.detach()  # the channel closes it
+        self.handed += 1
+        return True
 
     def send(self, message: Message) -> None:
         """Tell it something, if there is anybody."""
@@ -103,7 +107,6 @@ class Place:
         }
 
 
-def emptiest(places: list[Place]) -> Place | None:
-    """Return the place whose worker has the fewest connections; None if no worker is ready."""
-    ready = [place for place in places if place.pid]
-    return min(ready, key=lambda place: place.open) if ready else None
+def by_room(places: list[Place]) -> list[Place]:
+    """Return the places whose workers are ready, that with the fewest connections first."""
+    return sorted((place for place in places if place.pid), key=lambda place: place.open)

@@ -83,10 +83,15 @@ def main(descriptor: int) -> None:
     birth = _loaded(base, order)
     if not isinstance(birth, Birth):
         text, status = birth
-        post(link, {"kind": "problems", "text": text[:_MAX_PROBLEMS], "status": status})
-        return
-    generation = birth.generation
-    post(link, {"kind": "loaded", "digest": generation.policy.digest, "key": birth.key})
+        answer: Message = {"kind": "problems", "text": text[:_MAX_PROBLEMS], "status": status}
+    else:
+        answer = {"kind": "loaded", "digest": birth.generation.policy.digest, "key": birth.key}
+    try:
+        post(link, answer)
+    except OSError:
+        os._exit(0)  # nobody waits for it any more
+    if not isinstance(birth, Birth):
+        os._exit(0)
     gc.collect()
     gc.freeze()  # what was loaded stays: no collector needs to look at it, or write to its pages
     while True:

@@ -24,7 +24,7 @@ from icapd.server.agreement import Agreement
 from icapd.server.asking import Asking
 from icapd.server.channel import Channel, pair
 from icapd.server.control import listen_control
-from icapd.server.crew import Place, emptiest
+from icapd.server.crew import Place, by_room
 from icapd.server.front import Front, Peers
 from icapd.server.nursery import name_process, start_nursery
 from icapd.server.run import begin_logging, listen_at, open_log, ready_line
@@ -102,6 +102,7 @@ class Supervisor:
         self._tunnels = make_table()
         self._nursery: Channel | None = None
         self._late: deque[tuple[float, Message]] = deque(maxlen=_MAX_LATE)
+        self._unserved: list[tuple[socket.socket, str]] = []
         self._serving = False
         self._ticks = 0
         self._lost = 0
@@ -227,6 +228,9 @@ class Supervisor:
             self._serving = True
             sys.stderr.write(ready_line(self.config, self._ports))
         if self._serving:
+            unserved, self._unserved = self._unserved, []
+            for connection, scheme in unserved:
+                self._take(connection, scheme)
             for front in self._fronts:
                 front.open()
 
@@ -260,15 +264,12 @@ class Supervisor:
         _reactor.callLater(ABANDONED + 1, sweep, self.config)
 
     def _take(self, connection: socket.socket, scheme: str) -> None:
-        place = emptiest(self.places)
-        if place is None:
-            connection.close()
-            return
         limit = self.config.limits.connections
         crowded = sum(each.open for each in self.places) >= limit
         if crowded:
             self._peers.crowded += 1
-        place.take(connection, scheme, crowded=crowded)
+        if not any(place.take(connection, scheme, crowded=crowded) for place in by_room(self.places)):
+            self._unserved.append((connection, scheme))  # the last worker has just died
 
     # --- The clock, and the end -------------------------------------------------------------
 

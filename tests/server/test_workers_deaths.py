@@ -41,7 +41,9 @@ def test_deaths_under_load(tmp_path: Path) -> None:
         assert set(urls) <= answered | set(load.failed)
         others = len(load.failed)
         assert len(load.answered) > 50 * max(1, others) or others == 0
-    print(f"{DEATHS} deaths, {len(load.answered)} answered, {len(load.failed)} failed, {slowest:.3f} s at most")
+    print(
+        f"{DEATHS} deaths, {len(load.answered)} answered, {len(load.failed)} failed, {slowest:.3f} s at most"
+    )
 
 
 def test_connections_of_the_others_go_on(tmp_path: Path) -> None:
@@ -80,10 +82,12 @@ def test_a_crash_loop_is_slowed_down_and_the_others_go_on(tmp_path: Path) -> Non
         until(lambda: pids(tmp_path)[0] != 0)
 
 
-def test_no_worker_left_means_that_connections_wait(tmp_path: Path) -> None:
+def test_without_a_worker_connections_wait(tmp_path: Path) -> None:
     with working(tmp_path) as served:
-        for pid in pids(tmp_path):
+        before = pids(tmp_path)
+        for pid in before:
             kill(pid)
+        until(lambda: not any(map(alive, before)))
         with Asking(served.icap) as client:
             assert client.ask(reqmod()).status == 204
 

@@ -1,0 +1,101 @@
+"""Reload with workers: all or none, and never the old policy after the new one."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.server.asking import Asking, reqmod
+from tests.server.working import Load, descendants, pids, status, told, until, working
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+RELOADS = 4
+
+
+def write(directory: Path, number: int) -> None:
+    rule = {"name": f"r{number}", "when": {"host": [f"b{number}.example"]}, "action": "block"}
+    (directory / "policy.yaml").write_text(json.dumps({"access": [rule]}))
+
+
+def changes(tags: Iterable[tuple[float, float, str]]) -> list[tuple[str, float, float]]:
+    """Each ISTag with when it was first received, and when it was last asked for and got, by any client."""
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
+    for asked, answered, tag in tags:
+        first[tag] = min(answered, first.get(tag, answered))
+        last[tag] = max(asked, last.get(tag, asked))
+    return sorted(((tag, first[tag], last[tag]) for tag in first), key=lambda one: one[1])
+
+
+def test_reloads_under_load_are_unnoticed_and_of_one_moment(tmp_path: Path) -> None:
+    with working(tmp_path) as served:
+        with Load(served.icap, clients=8) as load:
+            for number in range(RELOADS):
+                time.sleep(0.2)
+                write(tmp_path, number)
+                answer = told(tmp_path, "reload")
+                assert (answer["ok"], answer["changed"]) == (True, True)
+            time.sleep(0.3)
+        assert load.failed == []
+        seen = changes(load.tags)
+        assert len(seen) == RELOADS + 1
+        for (_, _, last_asked), (_, first_answered, _) in zip(seen, seen[1:], strict=False):
+            assert last_asked <= first_answered  # nobody got the old one who asked when the new one was out
+        assert {worker["digest"] for worker in status(tmp_path)["workers"]} == {answer["digest"]}
+        until(lambda: len(descendants(served.pid)) == 3)  # the old nurseries are gone
+
+
+def test_a_broken_policy_changes_nothing(tmp_path: Path) -> None:
+    with working(tmp_path) as served:
+        before, workers = status(tmp_path)["digest"], pids(tmp_path)
+        with Load(served.icap, clients=4) as load:
+            for text in ("access: [", '{"access": [{"name": "x", "when": {"host": ["a"]}}]}', "a: {b: c}"):
+                (tmp_path / "policy.yaml").write_text(text)
+                answer = told(tmp_path, "reload")
+                assert answer["ok"] is False
+                assert answer["problems"][0].startswith(str(tmp_path / "policy.yaml"))
+                assert answer["digest"] == before
+        assert load.failed == []
+        assert len({tag for _, _, tag in load.tags}) == 1
+        assert pids(tmp_path) == workers
+        write(tmp_path, 1)
+        assert told(tmp_path, "reload")["ok"]
+        with Asking(served.icap) as client:
+            blocked = reqmod("http://b1.example/", http=("Host: b1.example",))
+            assert client.ask(blocked).status == 200
+        until(lambda: len(descendants(served.pid)) == 3)
+
+
+def test_files_that_change_meanwhile_are_refused_or_taken_by_all(tmp_path: Path) -> None:
+    with working(tmp_path) as served:
+        for number in range(6):
+            write(tmp_path, number)
+            served.child.process.send_signal(1)
+            time.sleep(0.15 * number)
+            write(tmp_path, 100 + number)
+            done = number + 1
+            until(
+                lambda: served.child.output().count("info: reloaded") + refused(served.child.output()) >= done
+            )  # noqa: B023
+            digests = {worker["digest"] for worker in status(tmp_path)["workers"]}
+            assert digests == {status(tmp_path)["digest"]}
+        assert told(tmp_path, "reload")["ok"]
+
+
+def refused(output: str) -> int:
+    return output.count("error: reload refused")
+
+
+def test_what_needs_a_restart_is_noted_once(tmp_path: Path) -> None:
+    with working(tmp_path):
+        config = json.loads((tmp_path / "icapd.yaml").read_text())
+        config["workers"] = "3"
+        (tmp_path / "icapd.yaml").write_text(json.dumps(config))
+        answer = told(tmp_path, "reload")
+        assert answer["ok"]
+        assert answer["notes"] == ["`workers` changed: it takes effect at the next restart"]
+        assert len(status(tmp_path)["workers"]) == 2
