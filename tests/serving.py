@@ -64,6 +64,7 @@ def serving(
         "policy": policy_file.name,
         "decisions": "decisions.log",
         "limits": {"drain": "2"},
+        "workers": os.environ.get("ICAPD_TEST_WORKERS", "1"),
         **(options or {}),
     }
     config.write_text(json.dumps(document))

@@ -32,6 +32,13 @@ WITHOUT_MIRROR = {
     "icapd/server/interfaces.py": "types only",
     "icapd/server/lifetime.py": "deadlines and ends, in tests/server/test_connection.py",
     "icapd/server/message.py": "its line and its decision, in tests/server/test_transfer.py",
+    "icapd/server/agreement.py": "reloads, in tests/server/test_workers_reload.py",
+    "icapd/server/asking.py": "probes, in tests/server/test_workers.py",
+    "icapd/server/crew.py": "spread and deaths, in tests/server/test_workers.py and test_workers_deaths.py",
+    "icapd/server/front.py": "peers and limits, in tests/server/test_workers.py",
+    "icapd/server/nursery.py": "tests/server/test_workers_deaths.py kills it, and what it forks",
+    "icapd/server/supervisor.py": "tests/server/test_workers.py and its kin run it",
+    "icapd/server/worker.py": "tests/server/test_workers.py and its kin run it",
     "icapd/transaction.py": "fields only",
     "icapd/verdicts.py": "types only",
 }

@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from icapd.demo import site as demo_site
 from icapd.demo.complaints import complaints
 from icapd.demo.exchange import Fetch
 from icapd.demo.lab import Lab, squid_program
 from icapd.demo.plan import Plan, ProxyPort
 from tests.e2e.intercepting import Intercepting
 from tests.e2e.network import Network
+
+if "ICAPD_TEST_WORKERS" in os.environ:  # every lab's icapd then has as many
+    demo_site._ICAPD_YAML.template += f"workers: {os.environ['ICAPD_TEST_WORKERS']}\n"
 
 NAMES = (
     "open", "blocked", "moved", "updates", "excluded", "excluded-moved", "connect-bypass", "closed",

@@ -80,7 +80,7 @@ def test_files_that_change_meanwhile_are_refused_or_taken_by_all(tmp_path: Path)
             done = number + 1
             until(
                 lambda: served.child.output().count("info: reloaded") + refused(served.child.output()) >= done
-            )  # noqa: B023
+            )
             digests = {worker["digest"] for worker in status(tmp_path)["workers"]}
             assert digests == {status(tmp_path)["digest"]}
         assert told(tmp_path, "reload")["ok"]
