@@ -148,9 +148,10 @@ def connections(trial: Trial) -> list[Row]:
     with trial.served(
         {"access": []}, core=cores().server, limits={"connections": most + 100, "drain": "2"}
     ) as served:
+        trial.load(served, *paced, core=cores().load)  # what the first transactions need is not theirs
+        before = idle.resident(served.pid)
         for count in trial.idle:
-            before = idle.resident(served.pid)
-            with idle.held(served.icap, count):
+            with idle.held(served.pid, served.icap, count):
                 per_idle = (idle.resident(served.pid) - before) / count if count else 0.0
                 runs = [trial.load(served, *paced, core=cores().load) for _ in range(3)]
             rows.append(

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 MOST_KB = 20.0  # that an idle connection may cost
 MOST_P99 = 2.0  # times, of others' p99
 _SPARE = 500  # open files beside the connections
-_SETTLE = 0.5  # s for the server to have accepted the last
+_SETTLE = 0.3  # s between two looks, and for the server to see the ends
+_PATIENCE = 30.0  # s
 
 
 def raise_limit(connections: int) -> None:
@@ -33,13 +34,22 @@ def raise_limit(connections: int) -> None:
 
 
 @contextmanager
-def held(port: int, count: int) -> Iterator[None]:
-    """Hold so many connections to 127.0.0.1:`port`. Raises IcapdError when one is refused."""
+def held(pid: int, port: int, count: int) -> Iterator[None]:
+    """Hold so many connections to 127.0.0.1:`port` of process `pid`, all accepted.
+
+    Raises IcapdError when one is refused, or not accepted in time.
+    """
+    time.sleep(_SETTLE)
+    before = _files(pid)
     sockets: list[socket.socket] = []
     try:
         for _ in range(count):
             sockets.append(socket.create_connection(("127.0.0.1", port), 10))  # noqa: PERF401  (closed if one fails)
-        time.sleep(_SETTLE)
+        deadline = time.monotonic() + _PATIENCE
+        while (accepted := _files(pid) - before) < count:
+            if time.monotonic() > deadline:
+                raise IcapdError(f"only {accepted:,} of {count:,} connections were accepted")
+            time.sleep(_SETTLE)
         yield
     except OSError as error:
         raise IcapdError(f"connection {len(sockets) + 1:,} failed: {error}") from None
@@ -47,6 +57,10 @@ def held(port: int, count: int) -> Iterator[None]:
         for each in sockets:
             each.close()
         time.sleep(_SETTLE)
+
+
+def _files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 def resident(pid: int) -> float:

@@ -64,6 +64,10 @@ clamd scans, servers and clamd may use both cores. Through Squid, load and origi
 cores: only the ratios tell something there."""
 
 
+_IDLE = 0.5
+_BUSY = "**The machine was busy with other work: these figures are no measurement of either side.**\n\n"
+
+
 def _kept(path: Path, given: Document | None) -> Document | None:
     if given is not None:
         slim = dict(given)
@@ -99,7 +103,7 @@ def _measured(document: Document, plots: dict[str, str]) -> Iterator[str]:
 {document["date"]}; {document["machine"]}; {pinned}; load of the machine before: {document["load_before"]:.1f};
 {document["rounds"]} rounds of {document["seconds"]} s; {document["rules"]} rules, {document["domains"]:,} domains.
 
-{counts[0]} met, {counts[1]} missed, {counts[2]} not measured.
+{_BUSY if document["load_before"] > _IDLE else ""}{counts[0]} met, {counts[1]} missed, {counts[2]} not measured.
 
 ![what was promised and what was measured](images/benchmarks-targets.svg)"""
     yield _promises(judged)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 760
 _ROW = 26
-_LEFT, _RIGHT = 300, 110  # of bars: for titles and for figures
+_LEFT, _RIGHT = 180, 120  # of bars: for titles and for figures
 _GOOD, _BAD, _GREY, _TEXT = "#2f7d4f", "#b3401f", "#8a8f98", "#6b7280"
 _COLOURS = ("#2f6fb0", "#b3401f", "#2f7d4f")
 _STYLE = f"font-family:sans-serif;font-size:12px;fill:{_TEXT}"
@@ -30,7 +30,8 @@ class Bar:
 def bars(title: str, rows: Sequence[Bar]) -> str:
     """Return bars on a logarithmic scale around the line where a promise is met; what misses it points left."""
     height = _ROW * len(rows) + 70
-    middle, reach = _LEFT + 110, _WIDTH - _RIGHT - _LEFT - 110
+    reach = (_WIDTH - _RIGHT - _LEFT) / 2  # the same for losses as for wins
+    middle = _LEFT + reach
     parts = [_text(10, 20, title, weight="bold"), _text(middle, 42, "just met", anchor="middle")]
     for number, row in enumerate(rows):
         top = 52 + number * _ROW
@@ -38,15 +39,15 @@ def bars(title: str, rows: Sequence[Bar]) -> str:
         if row.score is None:
             parts.append(_text(middle + 6, top + 15, "not measured"))
             continue
-        # four times the bound fills the plot
-        length = max(-110.0, min(float(reach), math.log(max(row.score, 0.01), 4) * reach))
+        # four times the bound, and a quarter of it, fill the plot
+        length = max(-reach, min(reach, math.log(max(row.score, 0.01), 4) * reach))
         left = middle + min(0.0, length)
         colour = _GOOD if row.score >= 1 else _BAD
         parts.append(
             f'<rect x="{left:.1f}" y="{top + 3}" width="{max(1.5, abs(length)):.1f}" height="{_ROW - 8}" fill="{colour}"/>'
         )
         parts.append(_text(_WIDTH - _RIGHT + 8, top + 15, row.figure))
-    parts.append(f'<path d="M{middle} 48V{height - 10}" stroke="{_GREY}" stroke-dasharray="4 3"/>')
+    parts.append(f'<path d="M{middle:.1f} 48V{height - 10}" stroke="{_GREY}" stroke-dasharray="4 3"/>')
     return _svg(height, title, parts)
 
 
