@@ -47,10 +47,14 @@ _DULL = re.compile(  # types of things that only get looked at or listened to
     r"(?:image|audio|video|font)/|application/(?:x-)?(?:pdf|font-[\w-]+|ogg|mp4)\Z|application/vnd\.ms-fontobject\Z"
 )
 _DOCUMENT = re.compile(
-    r"text/|application/(?:(?:x-)?(?:javascript|ecmascript)|json|xml|rtf|msword|xhtml\+xml|zip|gzip|x-tar"
+    r"text/|model/|chemical/|message/|application/(?:postscript|wasm|epub\+zip|x-(?:shockwave-flash"
+    r"|www-form-urlencoded))\Z"
+    r"|application/(?:(?:x-)?(?:javascript|ecmascript)|json|xml|rtf|msword|xhtml\+xml|zip|gzip|x-tar"
     r"|vnd\.(?:ms-(?:excel|powerpoint|word)|openxmlformats|oasis\.opendocument|rar)[\w.+-]*|x-7z-compressed"
     r"|[\w.-]+\+(?:json|xml))\Z|text/"
 )
+# Read as leniently as readers do: quoted, with blanks, whatever follows
+_TYPE = re.compile(r"[\s\"']*([\w.+!#$&^-]+)\s*/\s*([\w.+!#$&^-]+)")
 _RUNS = re.compile(
     r"application/(?:(?:x-)?(?:msdownload|dosexec|msdos-program|executable|elf|sharedlib|mach-binary|msi|bat|sh|exe"
     r"|winexe|ms-dos-executable|ms-shortcut|ms-lnk|powershell|wsf)|hta|vnd\.microsoft\.portable-executable|java-archive"
@@ -107,9 +111,9 @@ def _named(kind: str) -> str:
 
 
 def _media(value: str) -> str:
-    """Return type/subtype in lower case, "" for what is none."""
-    media = value.partition(";")[0].strip().lower()
-    return media if re.fullmatch(r"[\w.+!#$&^-]+/[\w.+!#$&^-]+", media) is not None else ""
+    """Return type/subtype in lower case, also out of what is not well formed; "" for what is none."""
+    match = _TYPE.match(value)
+    return "" if match is None else f"{match[1]}/{match[2]}".lower()
 
 
 def _own(types: tuple[str, ...]) -> frozenset[str]:

@@ -97,3 +97,16 @@ def test_no_type_lies_by_its_own_name_or_by_none(name: str) -> None:
         assert mismatch((name,), [media], []) is None
     assert mismatch((name,), [OCTETS], []) is None
     assert mismatch((name,), [], []) is None
+
+
+@pytest.mark.parametrize(
+    "media", ["image/png,", '"image/png"', "text\t/plain", "text/plain x", "model/obj", "text/plain;"]
+)
+def test_a_program_under_a_type_that_is_not_well_formed_is_a_lie(media: str) -> None:
+    assert mismatch(("exe",), (media,), ()) == "type:application/x-msdownload"
+
+
+def test_a_page_that_came_instead_of_a_picture_is_none() -> None:
+    assert mismatch(("html",), ("image/png",), (), is_error=True) is None
+    assert mismatch(("php",), ("image/png",), (), is_error=True) == "type:application/x-httpd-php"
+    assert mismatch(("exe",), ("image/png",), (), is_error=True) == "type:application/x-msdownload"

@@ -35,3 +35,8 @@ def test_members_that_are_scripts_are_told_in_an_opendocument_alone(name: str) -
 )
 def test_xml_is_told_by_its_tags(text: bytes, threats: list[str]) -> None:
     assert [one.threat for one in look_xml(text).findings] == threats
+
+
+def test_tags_that_never_end_are_read_once() -> None:
+    for tag in (b"<x:event-listener ", b'<x:module /script" ', b"<x:module " + b"a" * 5000):
+        assert look_xml(tag * (300_000 // len(tag))).findings == ()

@@ -79,3 +79,15 @@ def test_whatever_heads_say_it_stays_small(fields: list[tuple[str, str]]) -> Non
     for values in (shape.codings, shape.media, shape.names):
         assert len(values) <= MAX_VALUES
         assert all(len(value) <= MAX_VALUE for value in values)
+
+
+def test_types_that_a_proxy_has_joined_count_apart_as_well() -> None:
+    assert response('Content-Type: a/b; c="d,e", f/g').media == ('a/b; c="d,e", f/g', 'a/b; c="d,e"', "f/g")
+
+
+@pytest.mark.parametrize(
+    ("status", "is_error"), [(200, False), (206, False), (302, True), (404, True), (503, True)]
+)
+def test_a_status_may_say_that_something_else_came(status: int, is_error: bool) -> None:
+    assert response(status=status).is_error is is_error
+    assert not upload().is_error
