@@ -63,7 +63,7 @@ class Ledger:
 class LedgerLog:
     """What a worker has in place of a DecisionLog; `full` is called when the supervisor should hurry."""
 
-    def __init__(self, ledger: Ledger, full: Callable[[], None]) -> None:
+    def __init__(self, ledger: Ledger, full: Callable[[], object]) -> None:
         self._map = ledger._map  # noqa: SLF001  # two sides of one thing
         self._words = ledger.words
         self._full = full

@@ -17,7 +17,7 @@ class Reactor(Clock):
     """Only notes who is watched."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.readers: set[object] = set()
         self.writers: set[object] = set()
 
@@ -94,7 +94,7 @@ def test_waiting_for_one_kind_keeps_the_others_for_later() -> None:
         post(theirs, {"kind": kind})
     assert channel.wait(frozenset({"adopt"}), 5) == {"kind": "adopt"}
     assert heard == []
-    reactor.advance(0)  # type: ignore[no-untyped-call]
+    reactor.advance(0)
     channel.doRead()
     assert [message["kind"] for message in heard] == ["a", "b", "c"]
     assert channel.wait(frozenset({"adopt"}), 0.01) is None

@@ -22,7 +22,7 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path, monkeypatch: pyte
     bodies.mkdir()
     items.mkdir()
     config = loaded(tmp_path, spool={"directory": "bodies"}, content={"directory": "items"})
-    old = time.time() - ABANDONED - 1
+    old = time.time() - ABANDONED - 1  # noqa: TID251  # as files' times are
     for directory, name in ((bodies, "icapd-body-1"), (items, "icapd-item-1"), (items, "others")):
         (directory / name).write_text("x")
         os.utime(directory / name, (old, old))

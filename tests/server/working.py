@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.server.asking import Asking, reqmod
 from tests.serving import serving
@@ -106,7 +106,7 @@ class Load:
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(each,)) for each in range(clients)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self
