@@ -34,6 +34,17 @@ class Kind(enum.StrEnum):
     EMPTY = "empty"  # fonts, media, pings, event streams and the like
 
 
+# What they are to people; each has status 403.
+_SAID = {
+    Kind.PAGE: "the block page (403)",
+    Kind.FRAME: "a small page with the reference (403)",
+    Kind.IMAGE: "an empty picture (403)",
+    Kind.SCRIPT: "an empty script (403)",
+    Kind.STYLE: "an empty style sheet (403)",
+    Kind.JSON: "JSON that says it is blocked (403)",
+    Kind.TEXT: "a line of text (403)",
+    Kind.EMPTY: "nothing (403)",
+}
 # Destinations of Fetch (§2.2.5), without those that mean a page.
 _DESTINATIONS = {
     **dict.fromkeys((b"iframe", b"frame", b"fencedframe", b"embed", b"object"), Kind.FRAME),
@@ -165,6 +176,12 @@ def _of_name(request: RequestHead) -> Kind | None:
 
 def _value(headers: Headers, name: bytes) -> bytes:
     return (headers.get(name) or b"").strip().lower()
+
+
+def described(request: RequestHead | None, *, fits: bool) -> str:
+    """Say in words what `blocked_reply` sends."""
+    kind = reply_kind(request) if fits else Kind.PAGE
+    return _SAID[kind] + (", its head alone" if request is not None and request.method == "HEAD" else "")
 
 
 def follows_redirects(request: RequestHead | None, *, fits: bool) -> bool:

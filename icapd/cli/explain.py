@@ -148,15 +148,15 @@ def _line(subject: Subject, line: bytes, *, answers: bool) -> dict[str, Any]:
 
 
 def _object(subject: Subject, explanation: Explanation, *, answers: bool) -> dict[str, Any]:
-    location = subject.location(explanation.last)
-    out = as_json(explanation, location=location, bumps=subject.bumps)
+    last = explanation.last
+    out = as_json(explanation, location=subject.location(last), bumps=subject.bumps, sent=subject.sent(last))
     return {**out, "answer": _answer(subject, explanation)} if answers else out
 
 
 def _answer(subject: Subject, explanation: Explanation) -> dict[str, Any] | None:
     """Return what would be sent in place of the message, with the line that would be logged."""
     last = explanation.last
-    answer = None if last.tx is None else subject.answer(last.tx)
+    answer = subject.answer(last)
     if answer is None or last.tx is None:
         return None
     head = ResponseHead(answer.head).headers if answer.is_response else None
@@ -165,7 +165,7 @@ def _answer(subject: Subject, explanation: Explanation) -> dict[str, Any] | None
         "head": answer.head.decode("latin-1"),
         "headers": [[a.decode("latin-1"), b.decode("latin-1")] for a, b in head.items()] if head else [],
         "icap_headers": [[a.decode("ascii"), b.decode("utf-8")] for a, b in answer.reply_headers],
-        "page": (answer.body or b"").decode("utf-8"),
+        "page": (answer.body or b"").decode("utf-8", "backslashreplace"),  # a picture is none
         "log": decision_line(last.tx, last.decision, decision_id="explain", url=url, status=200),
     }
 

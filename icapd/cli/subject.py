@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from icapd.adaptation import UseAdapted, adapt, redirect_location
+from icapd.adaptation import UseAdapted, carry_out, redirect_location
 from icapd.config import load_config
 from icapd.directory import Directory, unasked_directory
 from icapd.pages import Pages
-from icapd.policy import Policy, Redirect, load_policy
+from icapd.policy import Block, Policy, Redirect, load_policy
+from icapd.policy.explain import Sent
+from icapd.replies import described, follows_redirects
 from icapd.source import read_document
 
 if TYPE_CHECKING:
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from icapd.config import Config
     from icapd.policy.explain import Asked
     from icapd.policy.question import Question
-    from icapd.transaction import Transaction
 
 _OF_CONFIG = frozenset({"listen", "policy"})
 _OF_POLICY = frozenset(
@@ -46,13 +47,41 @@ class Subject:
         """Whether Squid decrypts on any of its ports; so presumed where no icapd.yaml says it."""
         return self.config is None or any(port.bump for port in self.config.squid.ports)
 
-    def answer(self, tx: Transaction) -> UseAdapted | None:
+    def answer(self, asked: Asked) -> UseAdapted | None:
         """Return what icapd would send in place of the message, or None where it passes as it came."""
-        answer = adapt(tx, self.policy, self.pages, "explain", marks_connect=self.bumps).answer
-        return answer if isinstance(answer, UseAdapted) else None
+        if asked.tx is None:
+            return None
+        outcome = carry_out(
+            asked.tx, asked.decision, self.policy, self.pages, "explain", marks_connect=self.bumps
+        )
+        return outcome.answer if isinstance(outcome.answer, UseAdapted) else None
+
+    def sent(self, asked: Asked) -> Sent:
+        """Return what that is, read off the answer itself: not every redirect is sent, nor every page."""
+        answer = self.answer(asked)
+        if answer is None or asked.tx is None or not isinstance(asked.decision.action, Block | Redirect):
+            return Sent()
+        location = self.location(asked)
+        if location is not None and (
+            answer.head.startswith(b"HTTP/1.1 302 ") or b"X-Icapd-Verdict: redirect" in answer.head
+        ):
+            return Sent(location)
+        if answer.is_response and answer.head.startswith(b"HTTP/1.1 200 "):
+            return Sent(reply="leave to ask (200), as CORS has it; what it asks for is blocked")
+        reply = described(asked.tx.request, fits=self.pages.fits)
+        if location is not None:
+            reply += f"; the redirect to {location} {self._unsent(asked)}"
+        return Sent(reply=reply)
+
+    def _unsent(self, asked: Asked) -> str:
+        """Say why a redirect is not sent."""
+        request = None if asked.tx is None else asked.tx.request
+        if follows_redirects(request, fits=self.pages.fits):
+            return "is not sent, it would lead back to the same rule"
+        return "is for pages"
 
     def location(self, asked: Asked) -> str | None:
-        """Return where a rule redirects to."""
+        """Return where a rule redirects to, whether or not that is sent."""
         action = asked.decision.action
         if asked.tx is None or not isinstance(action, Redirect):
             return None

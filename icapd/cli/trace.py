@@ -59,8 +59,9 @@ def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
         yield f"  category   {decision.category}"
     if decision.workspace:
         yield f"  workspace  {decision.workspace}"
-    yield f"  user gets  {shown(last, location=subject.location(last), bumps=subject.bumps)}"
-    came = effect_of(last, location=subject.location(last), bumps=subject.bumps)
+    sent = subject.sent(last)
+    yield f"  user gets  {shown(last, location=sent.location, bumps=subject.bumps, reply=sent.reply)}"
+    came = effect_of(last, location=sent.location, bumps=subject.bumps)
     if came is not None:
         yield f"  browser    {came.browser}"
         yield f"  certified  {came.certificate or 'by nobody: no TLS comes about'}"
@@ -113,7 +114,7 @@ def _before(explanation: Explanation, subject: Subject) -> Iterator[str]:
     by = "" if rule is None else f" by {rule.name} ({rule.source})"
     word = action_name(first.decision) if not first.passes or first.tls is None else first.tls.action
     yield f"  but first  CONNECT {connect.uri}: {word}{by}, so this request is never made or never seen:"
-    yield f"             {shown(first, location=subject.location(first), bumps=subject.bumps)}"
+    yield f"             {shown(first, location=subject.sent(first).location, bumps=subject.bumps)}"
 
 
 def _next(asked: Asked) -> str:

@@ -72,9 +72,9 @@ def _denied(decision: Decision, location: str | None, *, bumps: bool) -> Effect 
     ends = not bumps or (isinstance(rule, TrafficRule) and rule.ends_connect)
     if isinstance(action, Refuse) or (isinstance(action, (Block, Redirect)) and ends):
         return Effect(_NOTHING, None, contacted=False)
-    if isinstance(action, Redirect):
+    if isinstance(action, Redirect) and location is not None:
         return Effect(f"a redirect (302) to {location}, inside the tunnel", _OWN, contacted=False)
-    if isinstance(action, Block):
+    if isinstance(action, Block | Redirect):  # a redirect that leads back is not sent
         return Effect("the block page (403), inside the tunnel", _OWN, contacted=False)
     return None
 

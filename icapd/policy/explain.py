@@ -51,6 +51,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Sent:
+    """What is sent in place of a message: a redirect to `location`, or else `reply`, in words."""
+
+    location: str | None = None
+    reply: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """All points that were asked; the last one is where it ended."""
 
@@ -135,16 +143,20 @@ def action_name(decision: Decision) -> str:
     return type(decision.action).__name__.lower()
 
 
-def shown(asked: Asked, *, location: str | None, bumps: bool = True) -> str:
-    """Say what the user gets. `bumps`: whether Squid decrypts on the port he uses."""
+def shown(asked: Asked, *, location: str | None, bumps: bool = True, reply: str | None = None) -> str:
+    """Say what the user gets. `bumps`: whether Squid decrypts on the port he uses.
+
+    `reply`: what is sent to a request that is blocked, where that is not the page; what stands above the
+    policy knows it. A redirect without a `location` is not sent.
+    """
     action = asked.decision.action
     if asked.name == "connect":
         return _shown_for_connect(asked, location, bumps=bumps)
-    if isinstance(action, Redirect):
+    if isinstance(action, Redirect) and location is not None:
         return f"a redirect (302) to {location}"
-    if isinstance(action, Block):
+    if isinstance(action, Block | Redirect):
         late = "; the request has reached the server" if asked.name == "respmod" else ""
-        return f"the block page (403){late}"
+        return f"{reply or 'the block page (403)'}{late}"
     if isinstance(action, Refuse):
         return f"an error page: {action.reason}"
     if asked.name == "respmod":
@@ -159,11 +171,11 @@ def _shown_for_connect(asked: Asked, location: str | None, *, bumps: bool) -> st
     rule = asked.decision.rule
     marked = bumps and tx is not None and tx.request is not None and tx.request.method == "CONNECT"
     marked = marked and not (isinstance(rule, TrafficRule) and rule.ends_connect)
-    if isinstance(action, Redirect):
+    if isinstance(action, Redirect) and location is not None:
         return (
             f"a redirect to {location}, inside the tunnel; the server is not contacted" if marked else _ENDED
         )
-    if isinstance(action, Block):
+    if isinstance(action, Block | Redirect):
         return "the block page, inside the tunnel; the server is not contacted" if marked else _ENDED
     if isinstance(action, Refuse):
         return f"the connection is ended: {action.reason}"
@@ -194,11 +206,18 @@ def waits_for(decision: Decision) -> tuple[str, ...]:
     return ()
 
 
-def as_json(explanation: Explanation, *, location: str | None, bumps: bool = True) -> dict[str, Any]:
-    """Return what `icapd explain --json` prints, without the id."""
+def as_json(
+    explanation: Explanation,
+    *,
+    location: str | None,
+    bumps: bool = True,
+    sent: Sent | None = None,
+) -> dict[str, Any]:
+    """Return what `icapd explain --json` prints, without the id. `sent`: at the last point, if known."""
     last = explanation.last
     decision, tls = last.decision, last.tls
-    came = effect_of(last, location=location, bumps=bumps)
+    sent = sent or Sent(location)
+    came = effect_of(last, location=sent.location, bumps=bumps)
     return {
         "action": action_name(decision),
         "stage": decision.stage,
@@ -217,7 +236,7 @@ def as_json(explanation: Explanation, *, location: str | None, bumps: bool = Tru
         "unscanned": list(decision.unscanned),
         "protection": None if last.protection is None else _protection(explanation),
         "tls": None if tls is None else {"action": tls.action, "rule": _name_of(tls.rule)},
-        "shows": shown(last, location=location, bumps=bumps),
+        "shows": shown(last, location=sent.location, bumps=bumps, reply=sent.reply),
         "connect": None if came is None else asdict(came),
         "unread": list(explanation.question.unread),
         "trace": [line for asked in explanation.asked for line in _trace(asked)],

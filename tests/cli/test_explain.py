@@ -290,3 +290,79 @@ def test_what_cannot_be_found_is_refused(
 ) -> None:
     assert explain(file, "GET", "http://a.example/", *option) == 2
     assert said in capsys.readouterr().err
+
+
+PARTS = """\
+access:
+  - {name: ads, when: {host: [ads.example]}, action: block}
+  - {name: moved, when: {host: [old.example]}, action: {redirect: "https://new.example/"}}
+  - {name: circle, when: {host: [back.example]}, action: {redirect: "https://www.back.example/"}}
+"""
+IMAGE = ("-H", "Sec-Fetch-Dest: image")
+SCRIPTED = ("-H", "Sec-Fetch-Dest: empty", "-H", "Origin: https://a.example")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shows", "answer"),
+    [
+        (("GET", "https://ads.example/"), "the block page (403)", (403, "<!doctype html>")),
+        (("HEAD", "https://ads.example/"), "the block page (403), its head alone", (403, "")),
+        (("GET", "https://ads.example/", *IMAGE), "an empty picture (403)", (403, "GIF89a")),
+        (("GET", "https://ads.example/", *SCRIPTED), "JSON that says it is blocked (403)", (403, '{"blocked":true')),
+        (("GET", "https://ads.example/", "-H", "Upgrade: websocket"), "a line of text (403)", (403, "Blocked by")),
+        (("GET", "https://ads.example/", "-H", "Sec-Fetch-Dest: font"), "nothing (403)", (403, "")),
+        (
+            ("OPTIONS", "https://ads.example/", *SCRIPTED, "-H", "Access-Control-Request-Method: PUT"),
+            "leave to ask (200), as CORS has it; what it asks for is blocked", (200, ""),
+        ),
+        (("GET", "https://old.example/"), "a redirect (302) to https://new.example/", (302, "Redirected")),
+        (
+            ("GET", "https://old.example/", *IMAGE),
+            "an empty picture (403); the redirect to https://new.example/ is for pages", (403, "GIF89a"),
+        ),
+        (
+            ("GET", "https://back.example/"),
+            "the block page (403); the redirect to https://www.back.example/ is not sent, it would lead back to "
+            "the same rule", (403, "<!doctype html>"),
+        ),
+        (
+            ("GET", "http://pass.example/", "--finding", "malware=Bad"),
+            "the block page (403)", (403, "<!doctype html>"),
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_said_is_what_is_sent(
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    shows: str,
+    answer: tuple[int, str],
+) -> None:
+    status, body = answer
+    file.with_name("policy.yaml").write_text(PARTS)
+    out = answered(file, capsys, *arguments, "--answer")
+    assert out["shows"] == shows
+    assert out["answer"]["head"].startswith(f"HTTP/1.1 {status} ")
+    assert out["answer"]["page"].startswith(body)
+    assert bool(out["answer"]["page"]) is bool(body)
+    assert explain(file, *arguments, "--answer") == 0
+    assert f"  user gets  {shows}\n" in capsys.readouterr().out
+
+
+def test_a_tunnel_whose_redirect_leads_back_gets_the_page(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.with_name("policy.yaml").write_text(PARTS)
+    out = answered(file, capsys, "CONNECT", "back.example:443", "--answer")
+    assert out["shows"] == "the block page, inside the tunnel; the server is not contacted"
+    assert out["connect"]["browser"] == "the block page (403), inside the tunnel"
+    assert "X-Icapd-Verdict: block" in out["answer"]["head"]
+
+
+def test_a_page_for_everything_is_told_where_it_is_so(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file.with_name("policy.yaml").write_text(PARTS)
+    file.write_text(file.read_text() + "replies: page\n")
+    assert answered(file, capsys, "GET", "https://ads.example/", *IMAGE)["shows"] == "the block page (403)"
+    assert answered(file, capsys, "GET", "https://old.example/", *IMAGE)["shows"].startswith(
+        "a redirect (302)"
+    )
