@@ -68,6 +68,8 @@ class LedgerLog:
         self._words = ledger.words
         self._full = full
         self._called = False
+        self._head = self._words[_HEAD]  # ours alone to move
+        self._easy = 0  # up to where there is room without a look at the tail
 
     @property
     def lost(self) -> int:
@@ -77,23 +79,19 @@ class LedgerLog:
     def append(self, line: str) -> None:
         """Publish one line, newline included."""
         data = line.encode("ascii")
-        words = self._words
-        head = words[_HEAD]
-        used = head - words[_TAIL] + len(data)
-        if used > RING // 2:
-            self._crowded(used)
-            if used > RING:
-                words[_LOST] += 1
-                return
-        at = head % RING
-        end = at + len(data)
-        if end <= RING:
-            self._map[_HEADER + at : _HEADER + end] = data
+        head = self._head
+        end = head + len(data)
+        if end > self._easy and not self._has_room(end):
+            return
+        at = head % RING + _HEADER
+        stop = at + len(data)
+        if stop <= SIZE:
+            self._map[at:stop] = data
         else:
-            cut = RING - at
-            self._map[_HEADER + at : SIZE] = data[:cut]
-            self._map[_HEADER : _HEADER + end - RING] = data[cut:]
-        words[_HEAD] = head + len(data)
+            cut = SIZE - at
+            self._map[at:SIZE] = data[:cut]
+            self._map[_HEADER : _HEADER + stop - SIZE] = data[cut:]
+        self._words[_HEAD] = self._head = end
 
     def flush(self) -> None:
         """There is nothing to hold back; by the clock the supervisor may be called anew."""
@@ -102,10 +100,19 @@ class LedgerLog:
     def end(self) -> None:
         """Nothing to do: the supervisor takes what there is."""
 
-    def _crowded(self, used: int) -> None:
-        if not self._called or used > RING:
+    def _has_room(self, end: int) -> bool:
+        """Look where the tail is; call the supervisor if half is used; count a line that finds no room."""
+        tail = self._words[_TAIL]
+        self._easy = tail + RING // 2
+        if end <= self._easy:
+            return True
+        if not self._called or end > tail + RING:
             self._called = True
             self._full()
+        if end <= tail + RING:
+            return True
+        self._words[_LOST] += 1
+        return False
 
 
 def make_ledger() -> Ledger:
