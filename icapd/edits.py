@@ -17,6 +17,18 @@ _READABLE = frozenset({*CODINGS, "x-gzip", "identity"})
 _LINE = rb"(?i)(?<=\r\n)(?:%b)[ \t]*:(?:(?!\r\n).)*\r\n(?:[ \t](?:(?!\r\n).)*\r\n)*"
 _ACCEPT = re.compile(_LINE % rb"accept-encoding", re.DOTALL)
 _RANGES = re.compile(_LINE % rb"range|if-range", re.DOTALL)
+_USUAL = frozenset(
+    b"\r\naccept-encoding: " + value
+    for value in (
+        b"gzip, deflate, br, zstd",  # browsers over https
+        b"gzip, deflate, br",
+        b"gzip, deflate",  # and over http
+        b"gzip",
+        b"identity",
+        b"gzip,deflate",
+        b"br, gzip, deflate",
+    )
+)
 _REFUSED = re.compile(r"0(?:\.0{0,3})?")
 
 
@@ -34,6 +46,21 @@ def scannable(raw: bytes, headers: Headers, *, drops_range: bool) -> bytes | Non
     if drops_range and headers.mentions(b"range"):
         edited = _RANGES.sub(b"", edited)
     return None if edited == raw else edited
+
+
+def scannable_at_a_glance(lower: bytes) -> bool:
+    """Whether `scannable` changes nothing of a head, given in small letters; False decides nothing."""
+    if b"range" in lower:
+        return False
+    at = lower.find(b"\r\naccept-encoding")
+    if at < 0:
+        return True
+    end = lower.find(b"\r\n", at + 2)
+    return (
+        lower.find(b"\r\naccept-encoding", end) < 0
+        and lower[at:end] in _USUAL
+        and lower[end + 2 : end + 3] not in {b" ", b"\t"}
+    )
 
 
 def readable_codings(value: str) -> str | None:

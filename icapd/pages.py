@@ -26,7 +26,7 @@ from icapd.transaction import Point
 from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
     from pathlib import Path
 
     from icapd.policy import Decision
@@ -119,8 +119,7 @@ class Pages:
         for name in self.names:
             value = values.get(name)
             if value:
-                plain = len(value) <= limit and _PLAIN(value) is not None
-                shown[name] = value if plain else _fitted(value, limit)
+                shown[name] = _shown_in(value, limit)
         out = []
         for before, form, names in self.lines:
             out.append(before)
@@ -129,6 +128,24 @@ class Pages:
                 out.append(form % found)
         out.append(self.rest)
         return "".join(out).encode()
+
+    def begun(self, known: Mapping[str, str], later: Container[str]) -> BegunPage:
+        """Return the page with what is `known` filled in; values of `later` follow, none of them empty."""
+        out: list[str] = []
+        left: list[str] = []
+        for before, form, names in self.lines:
+            out.append(before.replace("%", "%%"))
+            if not any(name in later or known.get(name) for name in names):
+                continue
+            left += [name for name in names if name in later]
+            # what is filled in later keeps its place; of what is known a % is no place
+            found = (
+                "%s" if name in later else _shown_in(known.get(name, ""), self.limit).replace("%", "%%")
+                for name in names
+            )
+            out.append(form.replace("%%", "%%%%") % tuple(found))
+        out.append(self.rest.replace("%", "%%"))
+        return BegunPage("".join(out), tuple(left), self.limit)
 
     @staticmethod
     def location(template: Template, values: Mapping[str, str]) -> str:
@@ -145,6 +162,20 @@ class Pages:
         return "".join(parts)
 
 
+@dataclass(frozen=True, slots=True)
+class BegunPage:
+    """A block page that lacks the values of `names`, in this order; some may stand twice."""
+
+    form: str
+    names: tuple[str, ...]
+    limit: int
+
+    def block(self, values: Mapping[str, str]) -> bytes:
+        """Return the page, as `Pages.block` does; no value is empty."""
+        limit = self.limit
+        return (self.form % tuple([_shown_in(values[name], limit) for name in self.names])).encode()
+
+
 def page_values(*, tx: Transaction, decision: Decision, decision_id: str, url: str) -> dict[str, str]:
     """Return a value for every macro, "" where there is none. `url` is what the user asked for."""
     request, response = tx.request, tx.response
@@ -152,7 +183,7 @@ def page_values(*, tx: Transaction, decision: Decision, decision_id: str, url: s
         "application": "icapd",
         "category": decision.category or "",
         "client_ip": tx.client.address or "",
-        "date": _date(int(tx.now)),
+        "date": page_date(int(tx.now)),
         "decision_id": decision_id,
         "host": _host(tx),
         "method": request.method if request else "",
@@ -177,7 +208,8 @@ def _scan_result(decision: Decision) -> str:
 
 
 @lru_cache(2)  # made once a second, not once a page
-def _date(second: int) -> str:
+def page_date(second: int) -> str:
+    """Return the local time of a page, with its zone."""
     return datetime.fromtimestamp(second, UTC).astimezone().isoformat(timespec="seconds")
 
 
@@ -193,6 +225,11 @@ def _host(tx: Transaction) -> str:
 def _shown(match: re.Match[str]) -> str:
     char = match[0]
     return _ENTITIES.get(char) or f"[U+{ord(char):04X}]"
+
+
+def _shown_in(value: str, limit: int) -> str:
+    """Escape `value` for HTML in at most `limit` bytes."""
+    return value if len(value) <= limit and _PLAIN(value) is not None else _fitted(value, limit)
 
 
 def _fitted(value: str, limit: int) -> str:

@@ -255,7 +255,7 @@ def blocked_reply(
     end = _CLOSE if close else b""
     if kind is Kind.PAGE:
         body = page()
-        head = _PAGE_HEAD % (len(body), end)
+        head = page_head(len(body), close=close)
     else:
         body = _part(kind, decision_id)
         extra = b"" if request is None or kind is Kind.FRAME else _cors(request.headers)
@@ -264,6 +264,27 @@ def blocked_reply(
         head = _PART_HEAD % (_TYPES[kind], len(body), extra, end)
     is_head = request is not None and request.method == "HEAD"
     return head, None if is_head or not body else body
+
+
+def page_head(size: int, *, close: bool = False) -> bytes:
+    """Return the head of the 403 whose body is a block page of `size` bytes."""
+    return _PAGE_HEAD % (size, _CLOSE if close else b"")
+
+
+def is_page_at_a_glance(lower: bytes) -> bool:
+    """Whether the block page fits a request other than CONNECT, its head given in small letters.
+
+    False says nothing: `reply_kind` does.
+    """
+    at = lower.find(b"\r\naccept:")
+    return (
+        at >= 0
+        and lower.startswith(b" text/html", at + 9)
+        and b"\r\nsec-fetch-dest:" not in lower
+        and b"\r\nupgrade:" not in lower
+        and b"\r\nping-to:" not in lower
+        and b"text/ping" not in lower
+    )
 
 
 def _part(kind: Kind, decision_id: str) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icapd.edits import CODINGS, readable_codings, scannable
+from icapd.edits import CODINGS, readable_codings, scannable, scannable_at_a_glance
 from icapd.http import RequestHead
 
 
@@ -87,3 +87,31 @@ def test_several_fields_become_one() -> None:
 def test_a_range_goes_with_its_condition() -> None:
     request = head("Range: bytes=0-1,\r\n 5-", "If-Range: x", "X-Range: stays", "Host: a", "RANGE: bytes=1-")
     assert edited(request, drops_range=True) == head("X-Range: stays", "Host: a").raw
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"Accept-Encoding: gzip, deflate",
+                b"accept-encoding: gzip, deflate, br, zstd",
+                b"Accept-Encoding: gzip\r\n , sdch",
+                b"Accept-Encoding: sdch",
+                b"Accept-Encoding : sdch",
+                b"Accept-Encoding:gzip",
+                b"Range: bytes=0-1",
+                b"X: Range",
+                b"Host: a.example",
+            ]
+        ),
+        max_size=3,
+    )
+)
+def test_a_glance_tells_only_what_needs_no_edit(lines: list[bytes]) -> None:
+    raw = b"".join(line + b"\r\n" for line in (b"GET / HTTP/1.1", *lines, b""))
+    if scannable_at_a_glance(raw.lower()):
+        assert scannable(raw, RequestHead(raw).headers, drops_range=True) is None
+
+
+def test_a_glance_knows_what_browsers_send() -> None:
+    assert scannable_at_a_glance(b"get / http/1.1\r\naccept-encoding: gzip, deflate, br, zstd\r\n\r\n")

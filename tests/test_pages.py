@@ -288,3 +288,10 @@ def test_what_scanning_found_is_named_and_said_in_words() -> None:
 
 def test_every_kind_of_finding_has_words_for_people() -> None:
     assert set(SCAN_RESULTS) == set(Kind)
+
+
+@given(VALUES, st.sets(st.sampled_from(sorted(MACROS))))
+@example(dict.fromkeys(MACROS, "100 % %s {url}"), {"url", "user"})
+def test_a_page_begun_and_ended_is_the_page(values: dict[str, str], later: set[str]) -> None:
+    filled = {name for name in later if values[name]}
+    assert PAGES.begun(values, filled).block(values) == PAGES.block(values)

@@ -11,6 +11,7 @@ from icapd.replies import (
     Kind,
     blocked_reply,
     follows_redirects,
+    is_page_at_a_glance,
     is_preflight,
     preflight_reply,
     redirect_reply,
@@ -237,3 +238,10 @@ def test_what_a_browser_asks_next() -> None:
     connect, get = request_next(request, b"https://[::1]:8443/")
     assert (connect.method, connect.target, get.url.text) == ("CONNECT", "[::1]:8443", "https://[::1]:8443/")
     assert request_next(request, b"mailto:help@example.com") == ()
+
+
+def test_a_glance_tells_navigations_over_plain_http() -> None:
+    assert is_page_at_a_glance(head(NAVIGATION).raw.lower())
+    for line in ("Sec-Fetch-Dest: image", "Upgrade: websocket", "Ping-To: x", "Content-Type: text/ping"):
+        assert not is_page_at_a_glance(head(NAVIGATION, line).raw.lower())
+    assert not is_page_at_a_glance(head("Accept: */*").raw.lower())

@@ -1,6 +1,14 @@
 """One record per transaction: what was decided, by which rule, for whom."""
 
-from icapd.events.decisions import ALLOWED, DecisionLog, decision_line, record_line
+from icapd.events.decisions import ALLOWED, DecisionLog, decision_line, record_line, verdict_part
 from icapd.events.tunnels import ticket_line, with_tunnel
 
-__all__ = ["ALLOWED", "DecisionLog", "decision_line", "record_line", "ticket_line", "with_tunnel"]
+__all__ = [
+    "ALLOWED",
+    "DecisionLog",
+    "decision_line",
+    "record_line",
+    "ticket_line",
+    "verdict_part",
+    "with_tunnel",
+]

@@ -77,7 +77,7 @@ def decision_line(
         url,
         tx.client.address,
         tx.client.user,
-        _ERROR if decision is None else _verdict(decision),
+        _ERROR if decision is None else verdict_part(decision),
         ("" if tls is None else _tunnel(tls)) + _scanned(decision, scan, late=late),
         status,
     )
@@ -108,7 +108,8 @@ _ERROR = '"action":"error","stage":"error","rule":null,"source":null,"category":
 ALLOWED = '"action":"allow","stage":"default","rule":null,"source":null,"category":null,'
 
 
-def _verdict(decision: Decision) -> str:
+def verdict_part(decision: Decision) -> str:
+    """Return the part of a line that tells what was decided, for `record_line`."""
     rule, category = decision.rule, decision.category
     if rule is None and decision.stage == "default" and not decision.shadow:
         return ALLOWED

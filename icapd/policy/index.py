@@ -115,6 +115,12 @@ class Index:
             return False
         return not addresses or not self._of_addresses(addresses)
 
+    def of_host(self, host: str) -> Numbers | None:
+        """Return the candidates for `host`, its addresses unknown; None if more than the host counts."""
+        if self._by_request or self.needs_facts:
+            return None
+        return self._of_name(host)
+
     def candidates(self, tx: Transaction, names: tuple[str, ...], facts: Facts | None = None) -> Numbers:
         """Return the numbers of the rules that are not certainly false, ascending.
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from icapd.http import HeadError
+from icapd.http import HeadError, RequestHead
 from icapd.policy.addresses import embedded_addresses
+from icapd.policy.certain import asks_host_alone
 from icapd.policy.facts import SELDOM_A_BODY, Facts, check_framing, names_of
 from icapd.policy.index import Index
 from icapd.policy.paths import RegexIs
@@ -30,6 +31,7 @@ from icapd.policy.rules import (
     Workspace,
     checks,
 )
+from icapd.transaction import Point, Transaction
 from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
@@ -37,12 +39,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from icapd.lists import ListSet
-    from icapd.transaction import Transaction
     from icapd.verdicts import Finding, ScanError
 
 
 _DEFAULT = Decision(Allow(), "default")
 _BUMP = TlsDecision("bump", None)
+_ANY = b"GET http://%b/ HTTP/1.1\r\n\r\n"  # of a host, as good as any other
 
 
 class Policy:
@@ -111,6 +113,29 @@ class Policy:
             and self._index.ignores(host, addresses)
             and not (self.threats and self._may_threaten(host, addresses))
         )
+
+    def of_host(self, host: str) -> Decision | None:
+        """Return the decision on every request whose one name is `host`, whoever asks for what of it.
+
+        Nobody has told where it leads to. None where more than the host counts.
+        """
+        numbers = None if self._needs_facts else self._index.of_host(host)
+        if numbers is None:
+            return None
+        decision = _DEFAULT
+        if numbers:
+            decision = self.decide(
+                Transaction(Point.REQMOD, request=RequestHead(_ANY % host.encode("ascii")))
+            )
+            for number in numbers:
+                rule = self._rules[number]
+                if not asks_host_alone(rule, host, self.lists):
+                    return None
+                if rule is decision.rule:
+                    break
+        if type(decision.action) is Allow and self.threats and self._may_threaten(host, ()):
+            return None
+        return decision
 
     def _may_threaten(self, host: str, addresses: tuple[str, ...]) -> bool:
         """Tell whether a list of threats holds something of the host, its subdomains' parents or URLs."""

@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from icapd.events import ALLOWED, record_line
+from icapd.edits import scannable_at_a_glance
+from icapd.events import record_line
 from icapd.facts import user_of
 from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
 from icapd.protocol import RemoteProtocolError
 from icapd.protocol.encapsulated import cut_head
 from icapd.protocol.head import parse_request_head
+from icapd.server.hosts import Hosts
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
     from icapd.protocol import RequestReceived
     from icapd.protocol.encapsulated import Layout
-    from icapd.server.site import Site
+    from icapd.server.hosts import Prepared
+    from icapd.server.site import Generation, Site
 
 _CRLF = b"\r\n"
 _BLANK = b"\r\n\r\n"
@@ -37,8 +40,25 @@ _GOES_ON = b"\r\n0\r\n\r\n"
 _ENDS = b"\r\n0; ieof\r\n\r\n"
 _MAX_LENGTH_DIGITS = 18
 _BODYLESS = frozenset({b"GET", b"HEAD"})
-_Target = tuple[bytes, bytes, bytes, bytes]
-_Plain = tuple[Point, str, str, str, "dict[bytes, bytes]", "str | None", bool]
+_Target = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
+_REQMOD, _RESPMOD = Point.REQMOD, Point.RESPMOD  # as globals: see icapd.protocol.server
+
+
+class _Plain(NamedTuple):
+    """A message that is plain in every respect. `lower` is the request's `head` in small letters."""
+
+    point: Point
+    method: str
+    url: str
+    host: bytes
+    name: str
+    headers: dict[bytes, bytes]
+    client: str | None
+    user: str | None
+    has_body: bool
+    held_back: bool
+    head: bytes
+    lower: bytes
 
 
 class Quick:
@@ -46,6 +66,8 @@ class Quick:
 
     def __init__(self, site: Site) -> None:
         self._site = site
+        self._generation: Generation | None = None
+        self._hosts: Hosts
         self.begun: tuple[RequestReceived, Layout, int] | None = None  # the head read last, and its end
 
     def answer(self, data: bytes) -> tuple[bytes, bool] | None:
@@ -57,38 +79,75 @@ class Quick:
         site = self._site
         self.begun = None
         generation = site.generation
-        if site.draining or generation.directory.asked or generation.scans.scanners.active or site.late:
+        if site.draining or site.late or site.probes.active or generation.directory.asked:
             return None
-        if site.probes.active:  # for a minute, while `icapd doctor` looks
-            return None
+        if generation is not self._generation:
+            self._generation = generation
+            self._hosts = Hosts(generation.policy, generation.pages)
         try:
             plain = self._read(data)
+            if plain is None:
+                return None
+            prepared = self._hosts[plain.host]
+            if prepared is None:
+                return None
+            if prepared.blocks:
+                return self._block(plain, prepared)
+            return self._let_through(plain, prepared)
         except (RemoteProtocolError, HeadError):
             return None
-        if plain is None:
-            return None
-        point, method, url, host, headers, user, held_back = plain
-        server = headers.get(b"x-server-ip")
-        servers = () if not server or server == _UNKNOWN else (server.decode("latin-1"),)
+
+    def _let_through(self, plain: _Plain, prepared: Prepared) -> tuple[bytes, bool] | None:
+        site = self._site
+        generation = site.generation
         policy = generation.policy
-        if not policy.ignores(host, servers) or (policy.threats and point is Point.RESPMOD):
-            return None  # of a response, where it sends the user may be on a list too
-        address = headers.get(b"x-client-ip")
+        point, headers = plain.point, plain.headers
+        server = headers.get(b"x-server-ip")
+        if (
+            (server and server != _UNKNOWN and not policy.ignores(plain.name, (server.decode("latin-1"),)))
+            or (policy.threats and point is _RESPMOD)  # where it sends the user may be on a list too
+            or (generation.scans.scanners.active and not _goes_unchanged(plain))
+        ):
+            return None
         site.decisions.append(
             record_line(
                 time.time(),  # noqa: TID251  # the server's clock
                 site.next_id(),
                 point,
-                method,
-                url,
-                None if not address or address == _UNKNOWN else address.decode("latin-1"),
-                user,
-                ALLOWED,
+                plain.method,
+                plain.url,
+                plain.client,
+                plain.user,
+                prepared.verdict,
                 "",
                 204,
             )
         )
-        return site.banner.unmodified, held_back
+        return site.banner.unmodified, plain.held_back
+
+    def _block(self, plain: _Plain, prepared: Prepared) -> tuple[bytes, bool] | None:
+        site = self._site
+        server = plain.headers.get(b"x-server-ip")
+        if plain.point is _RESPMOD or (server and server != _UNKNOWN):
+            return None
+        now = time.time()  # noqa: TID251  # the server's clock
+        decision_id = site.next_id()
+        method, url, client, user = plain.method, plain.url, plain.client, plain.user
+        values = {
+            "client_ip": client or "",
+            "decision_id": decision_id,
+            "host": plain.name,
+            "method": method,
+            "url": url,
+            "user": user or "",
+            "user_agent": "",
+        }
+        answer = prepared.answer(plain.head, plain.lower, values, now).render(site.banner, close=False)
+        verdict = prepared.verdict
+        site.decisions.append(
+            record_line(now, decision_id, _REQMOD, method, url, client, user, verdict, "", 200)
+        )
+        return answer, plain.held_back
 
     def _read(self, data: bytes) -> _Plain | None:
         end = data.find(_BLANK)
@@ -114,20 +173,33 @@ class Quick:
         found = _plain_request(data, start, layout, headers.get(b"x-sni"))
         if found is None:
             return None
-        method, url, scheme, host = found
+        method, url, scheme, host, head, lower = found
         name = host.decode("ascii")
         if scheme == b"https" and not site.tunnels.is_plain(headers, name):
             return None
         user = user_of(headers, site.generation.user_headers)
-        return (
+        address = headers.get(b"x-client-ip")
+        return _Plain(
             service.point,
             method.decode("ascii"),
             url.decode("ascii"),
+            host,
             name,
             headers,
+            None if not address or address == _UNKNOWN else address.decode("latin-1"),
             user,
+            layout.body is not None,
             ending == _GOES_ON,
+            head,
+            lower,
         )
+
+
+def _goes_unchanged(plain: _Plain) -> bool:
+    """Whether, while scanners are active, there is nothing to scan and nothing to edit in the head."""
+    if plain.has_body:
+        return False
+    return plain.point is _RESPMOD or scannable_at_a_glance(plain.lower)
 
 
 def _ending(data: bytes, at: int, *, has_body: bool) -> bytes | None:
@@ -174,7 +246,7 @@ def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -
         is_plain = _STATUS.match(response) is not None and _plain_length(response.lower())
     elif method not in _BODYLESS:
         is_plain = _plain_length(lower)
-    return (method, url, scheme, host) if is_plain else None
+    return (method, url, scheme, host, head, lower) if is_plain else None
 
 
 def _plain_length(lower: bytes) -> bool:

@@ -37,12 +37,13 @@ LIMITS = {"head": "2", "body": "3", "idle": "61", "linger": "1"}
 def new_site(
     directory: Path,
     *,
+    policy: dict[str, object] | None = None,
     delivery: dict[str, str] | None = None,
     spool: dict[str, str] | None = None,
     **limits: str,
 ) -> Site:
     """Make a site whose files are in `directory`; other keyword arguments are limits."""
-    (directory / "policy.yaml").write_text(json.dumps(POLICY))
+    (directory / "policy.yaml").write_text(json.dumps(policy or POLICY))
     document = {
         "listen": ["icap://127.0.0.1:0"],
         "policy": "policy.yaml",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import re
@@ -14,17 +15,52 @@ from twisted.logger import capturedLogs
 
 from icapd.server.quick import Quick
 from tests.server.asking import chunks, head_of, icap, reqmod, respmod
-from tests.server.conftest import connected
+from tests.server.conftest import POLICY as SMALL
+from tests.server.conftest import connected, new_site
+from tests.server.scanner import StandIn, scanned_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from icapd.server.site import Site
 
+POLICY: dict[str, Any] = {
+    "lists": {
+        "ads": {"domains": ["ads.txt"], "category": "Ads & <trackers>"},
+        "urls": {"urls": ["urls.txt"], "category": "URLs"},
+    },
+    "bypass": [{"name": "trusted", "when": {"host": ["trusted.example"]}}],
+    "access": [
+        {"name": "our own", "when": {"host": ["good.ads.example"]}, "action": "allow"},
+        {"name": "ads 100 % <b>", "when": {"list": ["ads"]}, "action": "block"},
+        {"name": "urls", "when": {"list": ["urls"]}, "action": "block"},
+        {"name": "seen", "mode": "shadow", "when": {"host": ["shadow.example"]}, "action": "block"},
+        {"name": "posts", "when": {"host": ["post.example"], "method": ["POST"]}, "action": "block"},
+        {
+            "name": "but",
+            "when": {"host": ["but.example"]},
+            "unless": [{"method": ["GET"]}],
+            "action": "block",
+        },
+        *SMALL["access"],
+    ],
+    "tls": SMALL["tls"],
+}
 PLAIN = ("http://a.example/", "https://a.example/b/c.html?d=1&e", "http://sub.a.example/x")
 URLS = (
     *PLAIN,
     "http://bad.example/",
+    "http://bad.example/a&b='c'?d=1&e",
+    "http://bad.example/picture.png",
+    "https://sub.bad.example/" + "x" * 600,
+    "http://ads.example/",
+    "http://good.ads.example/",
+    "http://trusted.example/",
+    "http://list.example/x",
+    "http://list.example/listed/x",
+    "http://shadow.example/",
+    "http://post.example/",
+    "http://but.example/",
     "http://old.example/x",
     "http://bank.example/",
     "http://a.example/../b",
@@ -83,6 +119,23 @@ FIELDS = (
     "Content-Length:",
     "Transfer-Encoding: chunked",
     "User-Agent: x",
+    "User-Agent: Mozilla/5.0",
+    "Accept: text/html,*/*",
+    "Accept: */*",
+    "Accept: image/png\r\nUser-Agent: Mozilla/5.0",
+    "Accept: image/png\r\nAccept: text/html",
+    "Accept: text/html\r\nSec-Fetch-Dest: image",
+    "Accept: text/html\r\nSec-Fetch-Dest: document",
+    "Accept: text/html\r\nUpgrade: websocket",
+    "Accept: text/html\r\nPing-To: x",
+    "Accept: text/html\r\nContent-Type: text/ping",
+    "Sec-Fetch-Dest: script",
+    "Sec-Fetch-Dest: empty\r\nOrigin: http://a.example",
+    "Accept-Encoding: gzip, deflate, br",
+    "Accept-Encoding: gzip\r\n , sdch",
+    "Accept-Encoding: gzip, sdch",
+    "Accept-Encoding: gzip\r\nAccept-Encoding: sdch",
+    "Range: bytes=0-5",
     "X: a\nHost: bad.example",
     "X: a\r",
     "X: a\0",
@@ -147,7 +200,7 @@ BODIES = (
 @st.composite
 def requests(draw: st.DrawFn) -> bytes:
     """Draw a request that is plain but for a thing or two, or for many."""
-    url = draw(st.sampled_from(PLAIN) | st.sampled_from(URLS))
+    url = draw(st.sampled_from((*PLAIN, "http://bad.example/")) | st.sampled_from(URLS))
     host = re.sub(r"^https?://", "", url).split("/")[0]
     lines = draw(st.lists(st.sampled_from(LINES), max_size=4, unique_by=lambda line: line.split(":")[0]))
     method = draw(
@@ -225,6 +278,15 @@ class Ways:
         return answer
 
 
+@pytest.fixture(scope="module")
+def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Site:
+    """One site for all examples of a property."""
+    directory = tmp_path_factory.mktemp("site")
+    (directory / "ads.txt").write_text("ads.example\n")
+    (directory / "urls.txt").write_text("list.example/listed/\n")
+    return new_site(directory, policy=POLICY)
+
+
 @pytest.fixture
 def ways(shared_site: Site, monkeypatch: pytest.MonkeyPatch) -> Ways:
     return Ways(shared_site, monkeypatch)
@@ -252,6 +314,29 @@ def test_a_request_in_two_pieces(ways: Ways, data: bytes, at: int) -> None:
     assert ways.run(pieces, quick=True) == ways.run(pieces, quick=False)
 
 
+@FIXTURE
+@given(st.lists(requests(), min_size=1, max_size=3))
+def test_requests_while_scanners_are_active(ways: Ways, pieces: list[bytes]) -> None:
+    before = ways.site.generation
+    scanned_by(ways.site, StandIn())
+    try:
+        assert ways.run(pieces, quick=True) == ways.run(pieces, quick=False)
+    finally:
+        ways.site.replace(before)
+
+
+def test_scanners_leave_the_shortcut_to_what_has_no_body_and_needs_no_edit(ways: Ways) -> None:
+    before = ways.site.generation
+    scanned_by(ways.site, StandIn())
+    fields = ["Host: a.example", "Accept-Encoding: gzip, deflate, br, zstd"]
+    ways.run([reqmod(http=fields), respmod()], quick=True)
+    assert ways.taken == 2
+    edited = [[*fields[:1], "Accept-Encoding: sdch"], [*fields, "Range: bytes=0-9"]]
+    ways.run([*(reqmod(http=each) for each in edited), respmod(lines=PREVIEW, body=chunks(b"a"))], quick=True)
+    assert ways.taken == 2
+    ways.site.replace(before)
+
+
 SQUIDS = (
     "Date: Tue, 24 Nov 2026 09:00:00 GMT",
     "Preview: 0",
@@ -271,6 +356,10 @@ PREVIEW = (*SQUIDS[:1], "Preview: 1024", *SQUIDS[2:])
         reqmod(
             method="POST", http=["Content-Length: 5", "Host: a.example"], lines=PREVIEW, body=chunks(b"hello")
         ),
+        reqmod("http://bad.example/", http=["Host: bad.example"]),
+        reqmod("http://ads.example/", "POST", http=["Host: ads.example"], lines=PREVIEW, body=chunks(b"a")),
+        reqmod("http://good.ads.example/", http=["Host: good.ads.example"]),
+        reqmod("http://trusted.example/", http=["Host: trusted.example"]),
         respmod(lines=SQUIDS),
         respmod(lines=[*SQUIDS, "X-Server-IP: 192.0.2.80"]),
         respmod(lines=PREVIEW, body=chunks(b"x" * 1024)),
@@ -286,7 +375,12 @@ def test_what_squid_sends_takes_the_shortcut(ways: Ways, data: bytes) -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        reqmod("http://bad.example/", http=["Host: bad.example"]),
+        reqmod("http://old.example/", http=["Host: old.example"]),
+        reqmod("http://post.example/", http=["Host: post.example"]),
+        reqmod("http://but.example/", http=["Host: but.example"]),
+        reqmod("http://shadow.example/", http=["Host: shadow.example"]),
+        reqmod("http://list.example/", http=["Host: list.example"]),
+        respmod("http://bad.example/"),
         reqmod(http=["Host: bad.example"]),
         reqmod("bad.example:443", "CONNECT"),
         reqmod(lines=["Allow: 204", "X-SNI: bad.example"]),
@@ -324,7 +418,10 @@ def test_a_fault_in_the_shortcut_costs_nothing_and_in_the_policy_answers_500(
     def fails(*_: object) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(type(policy), "ignores", fails)
+    monkeypatch.setattr(type(policy), "of_host", fails)
+    shared_site.replace(
+        dataclasses.replace(shared_site.generation)
+    )  # or what it knows would not be asked anew
     protocol, link = connected(shared_site)
     protocol.dataReceived(reqmod())
     assert link.sent.startswith(b"ICAP/1.0 204 ")
