@@ -40,6 +40,10 @@ _FINDING = re.compile(r'"(?:error|warning|note)",\s*"(?!error|warning|note)([a-z
 NOT_RUN = {
     "icapd reload -c icapd.yaml": "asks a running icapd; tests/cli/test_reload.py",
     "icapd ping -c icapd.yaml": "asks a running icapd; tests/cli/test_ping.py",
+    "icapd events -c icapd.yaml --since 24h --action block --client 10.0.0.0/8": "tests/cli/test_events.py",
+    "icapd events -c icapd.yaml --id k3v7q2xa-1f --format json": "tests/cli/test_events.py",
+    "icapd events -c icapd.yaml --follow --format cef": "goes on for ever; tests/cli/test_events.py",
+    "icapd events --format csv --strip-query --anonymise decisions.log.1 decisions.log": "tests/cli/test_events.py",
     "icapd scan -c icapd.yaml /srv/downloads setup.exe": "a reactor runs once; tests/cli/test_scan.py",
     "icapd doctor -c icapd.yaml": "asks a running Squid and icapd; tests/e2e/test_doctor.py",
     "icapd doctor pins -c icapd.yaml": "reads Squid's log; tests/cli/test_doctor.py",

@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "icapd.cli.demo:demo",
     "helper": "icapd.cli.external_acl:external_acl",
     "doctor": "icapd.cli.doctor:doctor",
+    "events": "icapd.cli.events:events",
     "explain": "icapd.cli.explain:explain",
     "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",

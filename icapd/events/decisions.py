@@ -25,6 +25,7 @@ _quote = encode_basestring_ascii
 _NEWLINE = 0x0A
 _PIPE_PIECE = 4096  # PIPE_BUF: what a pipe that polls writable takes without waiting
 _MAX_HELD = 1024 * 1024  # of lines a pipe has no room for: some 4000
+_MAX_KEPT = 16 * 1024 * 1024  # of lines while the file is being copied
 _FLUSH_BYTES = 64 * 1024  # one write of this size costs 20 µs; smaller ones add up
 _MAX_METHOD = 64
 _MAX_FINDINGS = 20  # the worst; of the rest the number
@@ -181,10 +182,8 @@ class DecisionLog:
         self._size = 0
         self._rest = b""  # what a pipe had no room for
         self._torn = False  # the last line in the file is half a line
-        self._room: select.poll | None = None
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            self._room = select.poll()
-            self._room.register(descriptor, select.POLLOUT)
+        self._room = _room_of(descriptor)
+        self._held = False
         self.lost = 0
 
     def append(self, line: str) -> None:
@@ -194,9 +193,29 @@ class DecisionLog:
         if self._size >= _FLUSH_BYTES:
             self.flush()
 
+    def move(self, descriptor: int) -> None:
+        """Write to `descriptor`, which is closed, from now on: what has gathered still goes where it went."""
+        if not self._held:
+            self.flush()
+        os.dup2(descriptor, self._descriptor, inheritable=False)
+        os.close(descriptor)
+        self._torn, self._room = False, _room_of(self._descriptor)
+        self.release()
+
+    def hold(self) -> None:
+        """Keep what comes, up to some megabytes, until `release` or `move`: the file is being copied."""
+        self._held = True
+
+    def release(self) -> None:
+        """Write again."""
+        self._held = False
+        self.flush()
+
     def flush(self) -> None:
         """Write what has gathered, as far as it can be written without waiting."""
         if not self._lines and not self._rest:
+            return
+        if self._held and self._size < _MAX_KEPT:
             return
         mend = b"\n" if self._torn else b""
         data = b"".join((mend, self._rest, "".join(self._lines).encode("ascii")))
@@ -217,7 +236,7 @@ class DecisionLog:
 
     def end(self) -> None:
         """Flush for the last time: what still cannot be written is lost."""
-        self.flush()
+        self.release()
         self.lost += self._rest.count(b"\n")
         self._rest = b""
 
@@ -234,3 +253,12 @@ class DecisionLog:
         except OSError:
             return at, True
         return at, False
+
+
+def _room_of(descriptor: int) -> select.poll | None:
+    """Return what tells whether there is room to write, None for a file: there always is."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return None
+    room = select.poll()
+    room.register(descriptor, select.POLLOUT)
+    return room
