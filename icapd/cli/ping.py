@@ -11,10 +11,12 @@ import click
 
 from icapd.cli.options import config_option
 from icapd.config import load_config
+from icapd.doctor.control import say
 from icapd.errors import IcapdError
 from icapd.protocol import ClientConnection, ConnectionEnded, ProtocolError, Request, ResponseReceived
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from icapd.config import Listen
@@ -30,7 +32,8 @@ _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where to reach who
 def ping(config_file: Path, timeout: float) -> int:
     """Ask the running icapd for OPTIONS; exit status 1 if a service does not answer."""
     failed = False
-    for listen in load_config(config_file).listen:
+    config = load_config(config_file)
+    for listen in config.listen:
         for service in _SERVICES:
             try:
                 click.echo(_ask(listen, service, timeout))
@@ -38,7 +41,24 @@ def ping(config_file: Path, timeout: float) -> int:
                 failed = True
                 why = getattr(error, "strerror", None) or str(error)
                 click.echo(f"icapd: {listen.text}/{service}: {why}", err=True)
+    if config.control is not None:
+        for line in _serving(config.control):
+            click.echo(line)
     return int(failed)
+
+
+def _serving(control: Path) -> Iterator[str]:
+    """Say who serves, if that can be asked: the control socket is for its owner alone."""
+    try:
+        answer = say(control, command="status")
+    except IcapdError:
+        return
+    for worker in answer.get("workers", ()):
+        process = f"process {worker['pid']}" if worker["pid"] else "starting"
+        yield (
+            f"worker {worker['worker']}: {process}, {worker['connections']} connections, "
+            f"{worker['requests']} requests, {worker['restarts']} restarts, policy {worker['digest'] or '-'}"
+        )
 
 
 def _ask(listen: Listen, service: str, timeout: float) -> str:

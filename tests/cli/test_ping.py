@@ -56,3 +56,16 @@ def test_something_else_listens(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert run_ping(tmp_path, other.getsockname()[1]) == 1
         thread.join(10)
     assert "does not begin with an ICAP/1.0 status line" in capsys.readouterr().err
+
+
+def test_workers_are_told_of_where_there_is_a_control_socket(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path, options={"workers": "2", "control": "control"}) as served:
+        document = json.loads((tmp_path / "icapd.yaml").read_text())
+        document["listen"] = [f"icap://127.0.0.1:{served.icap}"]
+        (tmp_path / "asked.yaml").write_text(json.dumps(document))
+        assert main(["ping", "-c", str(tmp_path / "asked.yaml")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines[2:]] == ["worker 0", "worker 1"]
+    assert " connections, 0 requests, 0 restarts, policy " in lines[2]
