@@ -66,7 +66,6 @@ __all__ = [
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _IN_BRACES = re.compile(r"\{([^}]*)\}")
-_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  (how Squid beside us reaches it)
 
 
 class Tls(_Options):
@@ -278,8 +277,9 @@ def load_config(path: Path) -> Config:
     squid = options.squid
     plain = next((listen for listen in options.listen if listen.scheme == "icap"), options.listen[0])
     if "icap" not in squid.model_fields_set:
-        squid = squid.model_copy(update={"icap": _reachable(plain)})
+        squid = squid.model_copy(update={"icap": plain.url})
     values = {name: getattr(options, name) for name in Options.model_fields} | {"squid": squid}
+    values["listen"] = tuple(listen.found_at(squid.icap) for listen in options.listen)
     return _resolved(Config(file=path, **values), path.absolute().parent)
 
 
@@ -291,8 +291,8 @@ def _contradictions(document: Document, options: Options) -> list[ConfigError]:
         line = document.where(("listen", i))
         if listen.scheme == "icaps" and options.tls is None:
             errors.append(ConfigError(document.file, line, f"{listen.text} needs tls: {{certificate, key}}"))
-        key = (listen.host, listen.port)
-        if listen.port and key in seen:
+        key = listen.place
+        if key[1] and key in seen:
             text = f"{listen.text} is the same address as {seen[key]}"
             errors.append(ConfigError(document.file, line, text))
         seen[key] = listen.text
@@ -330,11 +330,6 @@ def _ldap_contradictions(document: Document, ldap: LdapSettings | None) -> Itera
         if not found or found - known:
             wanted = " or ".join(f"{{{each}}}" for each in sorted(known))
             yield document.error((*place, name), f"needs {wanted}, and nothing else in braces")
-
-
-def _reachable(listen: Listen) -> str:
-    host = f"[{listen.host}]" if ":" in listen.host else listen.host
-    return f"{listen.scheme}://{_ANY_ADDRESS.get(host, host)}:{listen.port}"
 
 
 def _resolved(options: _Model, base: Path) -> _Model:

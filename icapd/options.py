@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -25,6 +25,10 @@ from icapd.verdicts import CONTENT
 _Item = TypeVar("_Item")
 
 _LISTEN = re.compile(r"(icaps?)://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?/?")
+_SYSTEMD = re.compile(r"systemd(?:\+(icaps?))?:([A-Za-z0-9._-]{1,255})")
+_CREDENTIAL = re.compile(r"credential:([A-Za-z0-9._-]{1,255})")
+_CREDENTIALS = "/run/credentials/icapd.service"  # where systemd puts them, for who is not started by it
+_ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (how Squid beside us reaches it)
 _ICAP_URL = re.compile(r"icaps?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 _SQUID_ADDRESS = re.compile(r"(?:(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):)?(\d{1,5})")
 _DEFAULT_PORTS = {"icap": 1344, "icaps": 11344}  # Squid's defaults for the two schemes
@@ -37,20 +41,46 @@ _FIELD_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # RFC 9110 §5.1
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """One address icapd listens on; `host` without brackets, `port` 0 for any free one, `text` as given."""
+    """One address icapd listens on; `host` without brackets, `port` 0 for any free one, `text` as given.
+
+    With `socket` systemd listens, at sockets of this name; `host` and `port` are then where clients are
+    expected to find it.
+    """
 
     scheme: Literal["icap", "icaps"]
     host: str
     port: int
     text: str
+    socket: str = ""
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What no two may have in common; port 0 may be asked for often."""
+        return (f"systemd:{self.socket}", 1) if self.socket else (self.host, self.port)
+
+    @property
+    def url(self) -> str:
+        """Where a client on this machine finds it."""
+        host = _ANY_ADDRESS.get(self.host, self.host)
+        return f"{self.scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def found_at(self, url: str) -> Listen:
+        """Return the same, which clients find at `url`, if it is systemd's and of this scheme."""
+        at = _LISTEN.fullmatch(url)
+        if not self.socket or at is None or at[1] != self.scheme:
+            return self
+        return replace(self, host=at[2].strip("[]"), port=int(at[3] or _DEFAULT_PORTS[self.scheme]))
 
 
 def _listen(value: object) -> Listen:
     if isinstance(value, Listen):
         return value
+    if (match := _SYSTEMD.fullmatch(str(value))) is not None:
+        held: Literal["icap", "icaps"] = "icaps" if match[1] == "icaps" else "icap"
+        return Listen(held, "127.0.0.1", _DEFAULT_PORTS[held], str(value), match[2])
     match = _LISTEN.fullmatch(str(value))
     if match is None or int(match[3] or 0) > _MAX_PORT:
-        msg = "not icap://HOST[:PORT] or icaps://HOST[:PORT], PORT at most 65535"
+        msg = "not icap://HOST[:PORT], icaps://HOST[:PORT] or systemd:NAME, PORT at most 65535"
         raise ValueError(msg)
     scheme: Literal["icap", "icaps"] = "icaps" if match[1] == "icaps" else "icap"
     port = int(match[3]) if match[3] else _DEFAULT_PORTS[scheme]
@@ -167,6 +197,8 @@ def standard_output(value: object) -> object:
 
 
 def _file(path: Path) -> Path:
+    if (match := _CREDENTIAL.fullmatch(str(path))) is not None:
+        return Path(os.environ.get("CREDENTIALS_DIRECTORY", _CREDENTIALS)) / match[1]
     if path == Path() or re.search(r"[\x00-\x1f]", str(path)):
         msg = "not a file name"
         raise ValueError(msg)

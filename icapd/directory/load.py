@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from icapd.directory.file import StaticGroups, read_users
@@ -11,8 +13,6 @@ from icapd.directory.lookups import Lookups, Terms
 from icapd.errors import ConfigError, ConfigErrors
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from icapd.config import Config, LdapSettings
     from icapd.policy import Policy
 
@@ -72,6 +72,12 @@ def _lookups(config: Config, settings: LdapSettings) -> Lookups:
     return Lookups(query, terms, ldap.seconds, query.report)
 
 
+def _is_credential(path: Path) -> bool:
+    """Whether systemd has put it there: what looks like its group's right is the one user it lets read it."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return folder is not None and path.parent == Path(folder)
+
+
 def _password(path: Path) -> str:
     """Read a password: the file's only line. Raises ConfigError, also if others can read it."""
     try:
@@ -80,7 +86,7 @@ def _password(path: Path) -> str:
             data = file.read(4097)
     except OSError as error:
         raise ConfigError(path, 0, f"cannot be read: {error.strerror}") from error
-    if mode & 0o077:
+    if mode & (0o037 if _is_credential(path) else 0o077):
         raise ConfigError(path, 0, f"may be read by others (mode {mode:04o}): chmod 600 it")
     try:
         password = data.decode().removesuffix("\n").removesuffix("\r")

@@ -99,6 +99,14 @@ class Reactor(Protocol):
     def addReader(self, reader: object) -> None:
         """Watch a descriptor for reading."""
 
+    def seconds(self) -> float:
+        """Return a time that only grows."""
+        ...
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: object) -> Port:  # noqa: N803
+        """Accept connections at a socket that listens already."""
+        ...
+
     def listenTCP(self, port: int, factory: object, backlog: int = ..., interface: str = ...) -> Port:
         """Bind and listen."""
         ...

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import ipaddress
-import os
 import signal
 import sys
 from contextlib import suppress
@@ -24,20 +23,26 @@ from icapd.server.connection import IcapProtocol
 from icapd.server.control import listen_control
 from icapd.server.reading import Hub
 from icapd.server.reload import Reloader
+from icapd.server.rotation import Rotation, open_log
 from icapd.server.site import TICK, Site, load_generation
+from icapd.server.systemd import Announced, Bound, Notifier, bound
 from icapd.server.tls import server_context
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.internet.interfaces import IAddress
     from twisted.internet.protocol import Protocol
     from twisted.python.failure import Failure
 
-    from icapd.config import Config, Listen
+    from icapd.config import Config
     from icapd.server.interfaces import Port, Reactor
 
 _reactor = cast("Reactor", reactor)
 _BACKLOG = 1024
 _STOP = 3.0  # s that scanners have to stop
+_POLL = 0.1  # s between two looks at what is left while draining
+_GRACE = 5  # of those until idle connections are closed
 _log = Logger(namespace="icapd")
 
 
@@ -83,28 +88,29 @@ def run(config: Config) -> int:
 
         return supervise(config)
     generation = load_generation(config)
+    notifier = Notifier.of()
     decisions = DecisionLog(open_log(config))
     begin_logging(sys.stderr)
     site = Site(config, generation, decisions)
     site.spools.prepare()
     factory = IcapFactory(site)
-    ports = [listen_at(listen, config, factory) for listen in config.listen]
+    listens = bound(config.listen)
+    ports = [listen_at(each, config, factory) for each in listens]
     gc.collect()
     gc.freeze()  # what was loaded stays: the collector need not look at it again
     site.hub = Hub()
     _reactor.addReader(site.hub)
-    ticks = task.LoopingCall(site.on_tick)
+    ticks = task.LoopingCall(_tick, site, notifier)
     ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
-    drain = Drain(site, ports)
-    signal.signal(signal.SIGTERM, drain.signalled)
-    signal.signal(signal.SIGINT, drain.signalled)
-    reloader = Reloader(site)
+    drain = Drain(site, ports, notifier.stopping)
+    reloads = Announced(Reloader(site), notifier)
+    on_signals(drain.begin, reloads.reload, Rotation(config, decisions, _reactor))
     if config.control is not None:
-        listen_control(config.control, reloader, site.probes, site.status)
-    signal.signal(signal.SIGHUP, lambda *_: _reactor.callFromThread(reloader.reload))
+        listen_control(config.control, reloads, site.probes, site.status)
     for port in ports:
         port.stopReading()
-    start = _Start(site, ports, ready_line(config, ports))
+    ready = ready_line(listens, ports)
+    start = _Start(site, ports, lambda: announce(ready, notifier))
     _reactor.callWhenRunning(start.begin)
     _reactor.run(installSignalHandlers=False)
     if start.failed is not None:
@@ -115,10 +121,33 @@ def run(config: Config) -> int:
     return 0
 
 
+def _tick(site: Site, notifier: Notifier) -> None:
+    site.on_tick()
+    notifier.alive(_reactor.seconds(), site.status)
+
+
+def announce(ready: str, notifier: Notifier) -> None:
+    """Say that connections are accepted."""
+    sys.stderr.write(ready)
+    notifier.ready(ready.removeprefix("icapd: "))
+
+
+def on_signals(stop: Callable[[], object], reload: Callable[[], object], rotation: Rotation) -> None:
+    """Act on signals, in the reactor's turn."""
+    for number, act in (
+        (signal.SIGTERM, stop),
+        (signal.SIGINT, stop),
+        (signal.SIGHUP, reload),
+        (signal.SIGUSR1, rotation.reopen),
+        (signal.SIGUSR2, rotation.hold),
+    ):
+        signal.signal(number, lambda *_, act=act: _reactor.callFromThread(act))
+
+
 class _Start:
     """What needs the reactor: scanners start, then connections are accepted, and that is said."""
 
-    def __init__(self, site: Site, ports: list[Port], ready: str) -> None:
+    def __init__(self, site: Site, ports: list[Port], ready: Callable[[], None]) -> None:
         self._site = site
         self._ports = ports
         self._ready = ready
@@ -130,7 +159,7 @@ class _Start:
     def _started(self, _: None) -> None:
         for port in self._ports:
             port.startReading()
-        sys.stderr.write(self._ready)
+        self._ready()
 
     def _refused(self, failure: Failure) -> None:
         error = failure.value
@@ -141,39 +170,42 @@ class _Start:
 
 
 class Drain:
-    """SIGTERM: no new connections, idle ones closed, those at hand finished or cut after limits.drain."""
+    """SIGTERM: no new connections, idle ones closed, those at hand finished or cut after limits.drain.
 
-    def __init__(self, site: Site, ports: list[Port]) -> None:
+    A connection that looks idle may be about to ask: it has a moment for that, and is told that it closes.
+    """
+
+    def __init__(self, site: Site, ports: list[Port], begun: Callable[[], None] = lambda: None) -> None:
         self._site = site
         self._ports = ports
+        self._begun = begun
         self._polls = 0
         self._stopped = False
 
-    def signalled(self, *_: object) -> None:
+    def begin(self) -> None:
         """Begin; the second time, end at once."""
-        _reactor.callFromThread(self._begin)
-
-    def _begin(self) -> None:
         if self._site.draining:
             self._stop()
             return
         self._site.draining = True
+        self._begun()
         for port in self._ports:
             port.stopListening()
-        for connection in tuple(self._site.connections):
-            connection.close_if_idle()
         self._poll()
 
     def _poll(self) -> None:
         open_now = len(self._site.connections)
         limit = self._site.config.limits.drain
-        if not open_now or self._polls * 0.1 >= limit:
+        if not open_now or self._polls * _POLL >= limit:
             if open_now:
                 _log.warn("{count} connections were cut after {limit} s", count=open_now, limit=limit)
             self._stop()
             return
+        if self._polls == _GRACE:
+            for connection in tuple(self._site.connections):
+                connection.close_if_idle()
         self._polls += 1
-        _reactor.callLater(0.1, self._poll)
+        _reactor.callLater(_POLL, self._poll)
 
     def _stop(self) -> None:
         if not self._stopped:  # a third signal, or the second as the last connection ends
@@ -187,11 +219,15 @@ def _stop_reactor() -> None:
         _reactor.stop()
 
 
-def listen_at(listen: Listen, config: Config, plain: IcapFactory) -> Port:
-    """Bind and listen. Raises IcapdError."""
+def listen_at(at: Bound, config: Config, plain: IcapFactory) -> Port:
+    """Listen, at a socket of our own or the one that is held for us. Raises IcapdError."""
     factory: IcapFactory | IcapsFactory = plain
+    listen = at.listen
     if listen.scheme == "icaps":
         factory = IcapsFactory(server_context(config), isClient=False, wrappedFactory=plain)
+    if at.held is not None:
+        with at.held as held:  # Twisted duplicates it
+            return _reactor.adoptStreamPort(held.fileno(), held.family, factory)
     try:
         return _reactor.listenTCP(listen.port, factory, backlog=_BACKLOG, interface=listen.host)
     except error.CannotListenError as failure:
@@ -200,21 +236,11 @@ def listen_at(listen: Listen, config: Config, plain: IcapFactory) -> Port:
         raise IcapdError(f"cannot listen on {listen.text}: {why}") from None
 
 
-def open_log(config: Config) -> int:
-    """Return the descriptor of the decision log. Raises IcapdError."""
-    if config.decisions is None:
-        return sys.stdout.fileno()
-    try:
-        return os.open(config.decisions, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
-    except OSError as failure:
-        raise IcapdError(f"cannot open the decision log {config.decisions}: {failure.strerror}") from None
-
-
-def ready_line(config: Config, ports: list[Port]) -> str:
+def ready_line(listens: list[Bound], ports: list[Port]) -> str:
     """Return what is printed when connections are accepted."""
     names = ", ".join(
-        f"{listen.scheme}://{_bracketed(listen.host)}:{port.getHost().port}"
-        for listen, port in zip(config.listen, ports, strict=True)
+        f"{at.listen.scheme}://{_bracketed(at.listen.host)}:{port.getHost().port}"
+        for at, port in zip(listens, ports, strict=True)
     )
     return f"icapd: ready on {names}\n"
 

@@ -27,9 +27,11 @@ from icapd.server.control import listen_control
 from icapd.server.crew import Place, by_room
 from icapd.server.front import Front, Peers
 from icapd.server.nursery import name_process, start_nursery
-from icapd.server.run import begin_logging, listen_at, open_log, ready_line
+from icapd.server.rotation import Rotation, open_log
+from icapd.server.run import announce, begin_logging, listen_at, on_signals, ready_line
 from icapd.server.shared_tunnels import make_table
 from icapd.server.sweeping import ABANDONED, sweep
+from icapd.server.systemd import Announced, Notifier, bound
 
 if TYPE_CHECKING:
     import socket
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from icapd.config import Config
     from icapd.server.channel import Message
+    from icapd.server.systemd import Bound
 
 _reactor: Any = _installed  # several interfaces of Twisted's at once
 _TICK = 0.25  # s between two looks at the workers' lines
@@ -54,24 +57,22 @@ def supervise(config: Config) -> int:
 
     Raises IcapdError when a port cannot be bound, a file cannot be opened, or the policy has faults.
     """
+    notifier = Notifier.of()
     decisions = DecisionLog(open_log(config))
     begin_logging(sys.stderr)
     name_process(b"icapd")
     become_reaper()
     factory: Any = Factory()  # never asked: connections are accepted by a Front
-    ports: list[Any] = [listen_at(listen, config, factory) for listen in config.listen]
+    listens = bound(config.listen)
+    ports: list[Any] = [listen_at(each, config, factory) for each in listens]
     for port in ports:
         port.stopReading()
-    supervisor = Supervisor(config, decisions, ports)
-    for number, act in (
-        (signal.SIGTERM, supervisor.drain),
-        (signal.SIGINT, supervisor.drain),
-        (signal.SIGHUP, supervisor.agreement.reload),
-        (signal.SIGCHLD, reap),
-    ):
-        signal.signal(number, lambda *_, act=act: _reactor.callFromThread(act))
+    supervisor = Supervisor(config, decisions, listens, ports, notifier)
+    reloads = Announced(supervisor.agreement, notifier)
+    on_signals(supervisor.drain, reloads.reload, Rotation(config, decisions, _reactor))
+    signal.signal(signal.SIGCHLD, lambda *_: _reactor.callFromThread(reap))
     if config.control is not None:
-        listen_control(config.control, supervisor.agreement, supervisor.asking, supervisor.status)
+        listen_control(config.control, reloads, supervisor.asking, supervisor.status)
     sweep(config)
     _reactor.callWhenRunning(supervisor.begin)
     _reactor.run(installSignalHandlers=False)
@@ -84,8 +85,17 @@ def supervise(config: Config) -> int:
 class Supervisor:
     """All of it, once the sockets are bound. `digest` and `key` are of what the workers serve."""
 
-    def __init__(self, config: Config, decisions: DecisionLog, ports: list[Any]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        decisions: DecisionLog,
+        listens: list[Bound],
+        ports: list[Any],
+        notifier: Notifier,
+    ) -> None:
         self.config = config
+        self._ready_line = ready_line(listens, ports)
+        self._notifier = notifier
         self.places = [Place(number, _reactor) for number in range(config.workers)]
         self.agreement = Agreement(self, _reactor)
         self.asking = Asking(self.places, _reactor)
@@ -96,8 +106,8 @@ class Supervisor:
         self._ports = ports
         self._peers = Peers(config)
         self._fronts = [
-            Front(port.socket, listen.scheme, self._peers, self._take, _reactor)
-            for listen, port in zip(config.listen, ports, strict=True)
+            Front(port.socket, at.listen.scheme, self._peers, self._take, _reactor)
+            for at, port in zip(listens, ports, strict=True)
         ]
         self._tunnels = make_table()
         self._nursery: Channel | None = None
@@ -226,7 +236,7 @@ class Supervisor:
         self.agreement.joined(place)
         if not self._serving and all(each.pid for each in self.places):
             self._serving = True
-            sys.stderr.write(ready_line(self.config, self._ports))
+            announce(self._ready_line, self._notifier)
         if self._serving:
             unserved, self._unserved = self._unserved, []
             for connection, scheme in unserved:
@@ -277,6 +287,7 @@ class Supervisor:
         for place in self.places:
             self._collect(place)
         self._decisions.flush()
+        self._notifier.alive(_reactor.seconds(), self.status)
         self._ticks += 1
         if self._ticks % _REPORT == 0:
             self._peers.report()
@@ -304,6 +315,7 @@ class Supervisor:
             _reactor.callLater(_STOP, self._cut)
         else:
             self.draining = True
+            self._notifier.stopping()
             for front in self._fronts:
                 front.close()
             for port in self._ports:

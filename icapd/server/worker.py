@@ -130,7 +130,7 @@ class Worker:
         error = failure.value
         text = str(error) if isinstance(error, IcapdError) else f"scanners do not start: {error}"
         self._channel.send({"kind": "refused", "text": text[:10_000]})
-        self._drain.signalled()
+        self._drain.begin()
 
     def _tick(self) -> None:
         site = self._site
@@ -213,7 +213,7 @@ class Worker:
     def _on_drain(self, message: Message) -> None:
         """Finish what is under way and end; said again, end at once."""
         del message
-        self._drain.signalled()
+        self._drain.begin()
 
     def _on_probe(self, message: Message) -> None:
         self._site.probes.admit(message["token"])
