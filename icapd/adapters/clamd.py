@@ -7,6 +7,7 @@ it is told so is found out, and only then is more than a stream's worth given to
 from __future__ import annotations
 
 import gzip
+import os
 import re
 import tempfile
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ _PROBE = 3.0  # s for clamd to answer what it need not think about
 _IDLE = 20.0  # s; clamd closes what is idle after CommandReadTimeout, 30 by default
 _VERSION = re.compile(rb"ClamAV [!-~][ -~]{0,200}")
 _UNREACHED = (ConnectError, DNSLookupError, OSError)
+_HIDES = "says OK of what is beyond its limits: set `AlertExceedsMax yes` in clamd.conf"
 _NEST = 101  # one more than MaxRecursion can be
 
 
@@ -60,6 +62,7 @@ class Clamd:
     def __init__(self, name: str, options: Mapping[str, object]) -> None:
         self.name = name
         self.tag = ""
+        self._version = ""
         try:
             self._options = ClamdOptions.model_validate(dict(options))
         except ValidationError as error:
@@ -94,6 +97,17 @@ class Clamd:
             self._checking.cancel()
         self._breaker.stop()
         self._pool.refuse(ClamLost("icapd has let go of clamd"))
+
+    async def check(self) -> str:
+        """Say what it is, and that it alerts at its limits. Raises AdapterError if it is not so."""
+        try:
+            await self._probe()
+        except (ClamLost, ClamGarbage) as error:
+            mend = "see that clamav-daemon runs and has a database, and that this user may use its socket"
+            raise AdapterError(f"{error} ({self._place}); {mend}") from None
+        if not self._alerts:
+            raise AdapterError(f"clamd ({self._version}) {_HIDES}")
+        return f"{self._version} at {self._place}, alerts at its limits"
 
     async def scan(self, xaction: Xaction) -> Verdict:
         """Have every different item of the message scanned, within one deadline for all."""
@@ -197,7 +211,8 @@ class Clamd:
             raise ClamLost(f"clamd gave no answer within {_PROBE:g} s") from None
         finally:
             session.end()
-        self.tag = f"{version.decode('ascii')} {self._options.max_stream} {self._options.max_items}"
+        self._version = version.decode("ascii")
+        self.tag = f"{self._version} {self._options.max_stream} {self._options.max_items}"
 
     async def _find_limits(self, session: ClamSession) -> None:
         nested = _nested()
@@ -209,9 +224,7 @@ class Clamd:
             raise ClamGarbage(reply.text)
         self._alerts = isinstance(reply, Found)
         if not self._alerts:
-            self._report(
-                "it says OK of what is beyond its limits: set `AlertExceedsMax yes` in clamd.conf", False
-            )
+            self._report(f"it {_HIDES}", False)
 
     def _check(self) -> None:
         """Look after it now and then: its database may be a new one."""
@@ -250,5 +263,6 @@ def _different(items: Iterable[Item], most: int) -> tuple[list[Item], int]:
 def _why(error: BaseException) -> str:
     if isinstance(error, ClamLost | ClamGarbage):
         return str(error)
-    said = str((getattr(error, "osError", None) and error.osError) or error)  # type: ignore[attr-defined]
+    reason = getattr(error, "osError", None) or error  # of Twisted's: an exception, or a number alone
+    said = os.strerror(reason) if isinstance(reason, int) else str(reason)
     return f"clamd cannot be reached: {said.rstrip('.')}"[:200]

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import click
 
 from icapd.cli.options import config_option
+from icapd.cli.scanning import Asked as AskedAdapters
+from icapd.cli.scanning import engine_findings, interception_findings, use_findings
 from icapd.cli.subject import Subject, is_policy
 from icapd.cli.trace import plain
 from icapd.config import Config, load_config, render_config
@@ -79,6 +81,7 @@ class _Checked:
         self.config: Config | None = None
         self.policy: Policy | None = None
         self.adapters: tuple[Loaded, ...] = ()
+        self.asked = AskedAdapters(())
         try:
             self.config = None if is_policy(file) else load_config(file)
         except IcapdError as error:
@@ -116,13 +119,19 @@ class _Checked:
         )
 
     def _adapters(self, config: Config) -> Iterator[Finding]:
-        """Make the adapters as `icapd serve` does, without starting them."""
+        """Make the adapters as `icapd serve` does, and ask each how it is, without starting them."""
         from icapd.adapters.registry import make_adapters  # noqa: PLC0415  (they bring Twisted)
 
         try:
             self.adapters = make_adapters(config)
         except IcapdError as error:
             yield from _errors(error)
+        else:
+            self.asked = AskedAdapters(self.adapters)
+            yield from engine_findings(config, self.adapters, self.asked)
+        if self.policy is not None:
+            yield from use_findings(config, self.policy)
+            yield from interception_findings(config, self.policy)
 
     def text(self) -> str:
         """Return the options in force as YAML, and a comment for each list."""
@@ -131,7 +140,8 @@ class _Checked:
 
     def _lists(self) -> Iterator[str]:
         for one in self.adapters:
-            yield f"adapter {one.name}: {one.kind}, on_error {one.on_error}, {one.adapter.tag or 'not asked'}"
+            said = self.asked.said.get(one.name, "see its warning")
+            yield f"adapter {one.name}: {one.kind}, on_error {one.on_error}: {said}"
         for report in () if self.policy is None else self.policy.lists.reports:
             ignored = f", {report.ignored:,} lines ignored" if report.ignored else ""
             formats = ", ".join(dict.fromkeys(file.format for file in report.files))
@@ -143,6 +153,16 @@ class _Checked:
         return {
             "file": str(self.subject_file),
             "findings": [finding.as_json(self.subject_file) for finding in self.findings],
+            "adapters": [
+                {
+                    "name": one.name,
+                    "kind": one.kind,
+                    "on_error": one.on_error,
+                    "said": self.asked.said.get(one.name),
+                    "fault": self.asked.failed.get(one.name),
+                }
+                for one in self.adapters
+            ],
             "lists": [
                 {
                     "name": one.name,

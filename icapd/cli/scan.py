@@ -16,16 +16,16 @@ from urllib.parse import quote
 import click
 
 from icapd.adaptation import too_large
+from icapd.cli.awaiting import await_on_reactor
 from icapd.cli.options import config_option
 from icapd.config import load_config
 from icapd.content.shape import shape_of
-from icapd.errors import IcapdError
 from icapd.policy import Allow, Policy, load_policy
 from icapd.policy.question import Answered, Question, read_question
 from icapd.transaction import BodyFacts, Point
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from icapd.adapters.scanners import Scanners
     from icapd.config import Config
@@ -225,7 +225,9 @@ def _scan_all(config: Config, policy: Policy, jobs: Sequence[Job]) -> list[Outco
     scanners = make_scanners(config, policy, cache)
     shown = sys.stderr.isatty() and len(jobs) >= _BAR_FROM
     with click.progressbar(length=len(jobs), label="scanning", file=sys.stderr, hidden=not shown) as bar:
-        return _run(partial(_all, scanners, policy, jobs, config.content.max_body, lambda: bar.update(1)))
+        return await_on_reactor(
+            partial(_all, scanners, policy, jobs, config.content.max_body, lambda: bar.update(1))
+        )
 
 
 async def _all(
@@ -292,31 +294,6 @@ def _decide(
         return policy.protect(tx, findings, errors)
     decision = policy.decide(tx)
     return policy.protect(tx, findings, errors, decision) if type(decision.action) is Allow else decision
-
-
-def _run(call: Callable[[], Awaitable[list[Outcome]]]) -> list[Outcome]:
-    """Await on the reactor. Raises what the coroutine raises; an interrupt ends it as everywhere."""
-    from twisted.internet import reactor as found  # noqa: PLC0415
-    from twisted.internet.defer import Deferred  # noqa: PLC0415
-
-    reactor = cast("Any", found)
-    ended: list[list[Outcome]] = []
-    failed: list[BaseException] = []
-
-    async def whole() -> None:
-        try:
-            ended.append(await call())
-        except BaseException as error:  # noqa: BLE001  (raised again below)
-            failed.append(error)
-        reactor.stop()
-
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(whole()))
-    reactor.run()
-    if failed:
-        raise failed[0]
-    if not ended:
-        raise IcapdError("interrupted")
-    return ended[0]
 
 
 def _printable(text: str) -> str:
