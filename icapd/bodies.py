@@ -54,7 +54,7 @@ class SpoolOptions(Options):
         default=Path("/var/tmp"),  # noqa: S108  # its files never have a name, or lose it at once
         description="of the files of larger bodies, which have no name",
     )
-    body_memory: Size = Field(default=256 * 1024, description="bytes of one body kept in memory")
+    body_memory: Size = Field(default=1024**2, description="bytes of one body kept in memory")
     memory: Size = Field(default=64 * 1024**2, description="bytes of all bodies in memory")
     disk: Size = Field(default=8 * 1024**3, description="bytes of all bodies on disk")
     wait: Seconds = Field(

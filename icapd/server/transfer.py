@@ -37,6 +37,7 @@ _PIECE = 128 * 1024  # bytes read from the spool for one chunk
 _PREVIEW_PAUSE = 2.0  # s; a preview that pauses so long begins a stream, if its header says so
 _DRIP = 16 * 1024  # bytes/s; what comes faster is no drip
 _SNIFFED = 4096
+_SQUIDS = 65_535  # bytes of the longest body that Squid keeps a copy of (BodyPipe::MaxCapacity)
 _UNASKED = frozenset({PREVIEW, AWAITING})  # an answer now would be one to the preview
 
 
@@ -69,9 +70,12 @@ class Transfer:
         self._message = message
         self._spool = site.spools.open()
         response = tx.response if tx.point is Point.RESPMOD else None
-        self._delivery = Delivery(site.pace, whole=tx.point is Point.REQMOD, now=site.seconds)
+        length = None if response is None else content_length(response.headers)
+        # Squid allows 204 for shorter bodies only; a client that keeps a copy of so long a one can wait
+        whole = response is None or (length is not None and length > _SQUIDS and b"204" in message.icap.allow)
+        self._delivery = Delivery(site.pace, whole=whole, now=site.seconds)
         self._media = None if response is None else says_stream(response)
-        self._unending = response is not None and content_length(response.headers) is None
+        self._unending = response is not None and length is None
         self._max_size = message.generation.max_size
         self._answer: Answer | None = None  # what passes, once that is decided
         self._scan: Deferred[Scanned] | None = None

@@ -194,6 +194,17 @@ def test_a_long_download_begins_before_squid_stalls_and_holds_its_end(scanned_si
         protocol.connectionLost(LOST)
 
 
+@pytest.mark.parametrize("passes", [True, False])
+def test_a_client_that_keeps_a_long_copy_is_answered_in_a_word(scanned_site: Site, passes: bool) -> None:
+    body = PATTERN[:300_000] + (b"" if passes else MARK)
+    http = b"Content-Length: %d\r\n" % len(body)
+    head = response(b"", lines=["Preview: 1024", "Allow: 204"], http=http)
+    client = Client(scanned_site)
+    answer = client.ask(head, body, preview=1024)
+    assert answer.status == (204 if passes else 200)
+    assert passes or (answer.http_head or b"").startswith(b"HTTP/1.1 403 ")
+
+
 def test_a_late_block_cuts_is_recorded_and_told_on_the_next_page(tmp_path: Path) -> None:
     site = new_site(tmp_path)
     scanned_by(site, StandIn())
