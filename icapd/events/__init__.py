@@ -1,11 +1,19 @@
 """One record per transaction: what was decided, by which rule, for whom."""
 
-from icapd.events.decisions import ALLOWED, DecisionLog, decision_line, record_line, verdict_part
+from icapd.events.decisions import (
+    ALLOWED,
+    DecisionLog,
+    asker_part,
+    decision_line,
+    record_line,
+    verdict_part,
+)
 from icapd.events.tunnels import ticket_line, with_tunnel
 
 __all__ = [
     "ALLOWED",
     "DecisionLog",
+    "asker_part",
     "decision_line",
     "record_line",
     "ticket_line",

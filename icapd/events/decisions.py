@@ -76,8 +76,7 @@ def decision_line(
         tx.point,
         None if request is None else request.method,
         url,
-        tx.client.address,
-        tx.client.user,
+        asker_part(tx.client.address, tx.client.user),
         _ERROR if decision is None else verdict_part(decision),
         ("" if tls is None else _tunnel(tls)) + _scanned(decision, scan, late=late),
         status,
@@ -90,19 +89,23 @@ def record_line(  # noqa: PLR0917  # by position: names would cost a tenth of it
     point: str,
     method: str | None,
     url: str,
-    address: str | None,
-    user: str | None,
+    asker: str,
     verdict: str,
     tunnel: str,
     status: int,
 ) -> str:
-    """Return the line of these facts; `verdict` (ALLOWED, say) and `tunnel` are parts of JSON already."""
+    """Return the line of these facts; `asker`, `verdict` (ALLOWED, say) and `tunnel` are parts of JSON."""
     return (
         f'{{"time":"{_stamp.text(now)}","id":"{decision_id}","point":"{point}",'
         f'"method":{"null" if method is None else _quote(method[:_MAX_METHOD])},'
-        f'"url":{_quote(url[:_MAX_URL])},"client":{"null" if address is None else _quote(address)},'
-        f'"user":{"null" if user is None else _quote(user)},{verdict}{tunnel}"status":{status}}}\n'
+        f'"url":{_quote(url[:_MAX_URL])},{asker}{verdict}{tunnel}"status":{status}}}\n'
     )
+
+
+def asker_part(address: str | None, user: str | None) -> str:
+    """Return the part of a line that tells who asked, for `record_line`."""
+    client = "null" if address is None else _quote(address)
+    return f'"client":{client},"user":{"null" if user is None else _quote(user)},'
 
 
 _ERROR = '"action":"error","stage":"error","rule":null,"source":null,"category":null,'

@@ -118,12 +118,6 @@ class ServerConnection(Connection):
         """Whether nothing is at hand: what comes next begins a request."""
         return self.state is HEAD and self._at == len(self._buffer) and not (self.closing or self._eof)
 
-    def receive_begun(self, data: bytes, request: RequestReceived, layout: Layout, start: int) -> None:
-        """Take bytes, while `is_fresh`, whose ICAP head was parsed elsewhere; it ends at `start`."""
-        self.receive(data)
-        self._pending = (request, layout)
-        self._start = start
-
     def answered_aside(self, *, held_back: bool) -> None:
         """Note that a whole request was read and answered elsewhere, while `is_fresh`.
 

@@ -43,14 +43,8 @@ class IcapProtocol(Lifetime):
         if self._lingering:
             return
         conn = self.conn
-        if conn.is_fresh and not (self._paused or self.sender.congested):
-            if self._answered_quickly(data):
-                return
-            begun = self.site.quick.begun
-            if begun is not None:
-                conn.receive_begun(data, *begun)
-                self._advance()
-                return
+        if conn.is_fresh and not (self._paused or self.sender.congested) and self._answered_quickly(data):
+            return
         conn.receive(data)
         self._advance()
 
@@ -58,7 +52,6 @@ class IcapProtocol(Lifetime):
         try:
             quick = self.site.quick.answer(data)
         except Exception:  # noqa: BLE001  # the long way meets it again, and answers for it
-            self.site.quick.begun = None
             return False
         if quick is None:
             return False

@@ -11,27 +11,25 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from icapd.edits import scannable_at_a_glance
 from icapd.events import record_line
-from icapd.facts import user_of
 from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
 from icapd.protocol import RemoteProtocolError
 from icapd.protocol.encapsulated import cut_head
-from icapd.protocol.head import parse_request_head
+from icapd.server.askers import Askers
 from icapd.server.hosts import Hosts
 from icapd.transaction import Point
 
 if TYPE_CHECKING:
-    from icapd.protocol import RequestReceived
     from icapd.protocol.encapsulated import Layout
+    from icapd.server.askers import Asker
     from icapd.server.hosts import Prepared
     from icapd.server.site import Generation, Site
 
 _CRLF = b"\r\n"
 _BLANK = b"\r\n\r\n"
-_UNKNOWN = b"-"  # how Squid writes what it does not know
 _LINE = re.compile(rb"(GET|HEAD|POST|PUT) (%b) HTTP/1\.[01]\r\n" % PLAIN_TARGET.encode("ascii"))
 _STATUS = re.compile(rb"HTTP/1\.[01] [0-9]{3}(?: [^\r]*)?\r\n")
 _SIZE = re.compile(rb"[0-9a-fA-F]{1,4}")
@@ -40,25 +38,10 @@ _GOES_ON = b"\r\n0\r\n\r\n"
 _ENDS = b"\r\n0; ieof\r\n\r\n"
 _MAX_LENGTH_DIGITS = 18
 _BODYLESS = frozenset({b"GET", b"HEAD"})
-_Target = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
 _REQMOD, _RESPMOD = Point.REQMOD, Point.RESPMOD  # as globals: see icapd.protocol.server
-
-
-class _Plain(NamedTuple):
-    """A message that is plain in every respect. `lower` is the request's `head` in small letters."""
-
-    point: Point
-    method: str
-    url: str
-    host: bytes
-    name: str
-    headers: dict[bytes, bytes]
-    client: str | None
-    user: str | None
-    has_body: bool
-    held_back: bool
-    head: bytes
-    lower: bytes
+_Plain = tuple[
+    bytes, bytes, bytes, bytes, bytes, bytes
+]  # method, URL, scheme, host, head, head in small letters
 
 
 class Quick:
@@ -68,138 +51,110 @@ class Quick:
         self._site = site
         self._generation: Generation | None = None
         self._hosts: Hosts
-        self.begun: tuple[RequestReceived, Layout, int] | None = None  # the head read last, and its end
+        self._askers: Askers
 
     def answer(self, data: bytes) -> tuple[bytes, bool] | None:
         """Answer the request that `data` is, or return None to have it taken the long way.
 
         The second value says whether the client holds back the rest of a body: see `answered_aside`.
-        After None, `begun` is what was read of it, if it was read: nothing needs to be parsed twice.
         """
         site = self._site
-        self.begun = None
         generation = site.generation
         if site.draining or site.late or site.probes.active or generation.directory.asked:
             return None
         if generation is not self._generation:
             self._generation = generation
             self._hosts = Hosts(generation.policy, generation.pages)
+            self._askers = Askers(site.services, generation.user_headers)
         try:
-            plain = self._read(data)
-            if plain is None:
-                return None
-            prepared = self._hosts[plain.host]
-            if prepared is None:
-                return None
-            if prepared.blocks:
-                return self._block(plain, prepared)
-            return self._let_through(plain, prepared)
+            return self._answer(data, generation)
         except (RemoteProtocolError, HeadError):
             return None
 
-    def _let_through(self, plain: _Plain, prepared: Prepared) -> tuple[bytes, bool] | None:
-        site = self._site
-        generation = site.generation
-        policy = generation.policy
-        point, headers = plain.point, plain.headers
-        server = headers.get(b"x-server-ip")
-        if (
-            (server and server != _UNKNOWN and not policy.ignores(plain.name, (server.decode("latin-1"),)))
-            or (policy.threats and point is _RESPMOD)  # where it sends the user may be on a list too
-            or (generation.scans.scanners.active and not _goes_unchanged(plain))
-        ):
+    def _answer(self, data: bytes, generation: Generation) -> tuple[bytes, bool] | None:
+        end = data.find(_BLANK)
+        read = self._askers.read(data[:end]) if end > 0 else None
+        if read is None:
             return None
+        asker, layout = read
+        start = end + 4
+        has_body = layout.body is not None
+        ending = _ending(data, start + layout.size, has_body=has_body)
+        plain = None
+        if (
+            ending is not None
+            and layout.request_end
+            and (asker.previews or (asker.allows_204 and not has_body))
+        ):
+            plain = _plain_request(data, start, layout, asker.sni)
+        if plain is None or (plain[2] == b"https" and not self._is_open(asker, plain)):
+            return None
+        prepared = self._hosts[plain[3]]
+        answer = None
+        if prepared is None:
+            pass
+        elif prepared.blocks:
+            answer = self._block(asker, plain, prepared)
+        elif self._passes(asker, plain, has_body, generation):
+            answer = self._let_through(asker, plain, prepared)
+        return None if answer is None else (answer, ending == _GOES_ON)
+
+    def _is_open(self, asker: Asker, plain: _Plain) -> bool:
+        """Whether nothing is to be looked at in the tunnel that the request came in."""
+        return self._site.tunnels.is_plain(asker.headers, plain[3].decode("ascii"))
+
+    @staticmethod
+    def _passes(asker: Asker, plain: _Plain, has_body: bool, generation: Generation) -> bool:
+        """Whether a message that its host lets through has nothing else that is to be looked at."""
+        policy = generation.policy
+        server = asker.server
+        if server is not None and not policy.ignores(plain[3].decode("ascii"), (server,)):
+            return False
+        if asker.point is _RESPMOD and policy.threats:  # where it sends the user may be on a list too
+            return False
+        if not generation.scans.scanners.active:
+            return True
+        return not has_body and (asker.point is _RESPMOD or scannable_at_a_glance(plain[5]))
+
+    def _let_through(self, asker: Asker, plain: _Plain, prepared: Prepared) -> bytes:
+        site = self._site
         site.decisions.append(
             record_line(
                 time.time(),  # noqa: TID251  # the server's clock
                 site.next_id(),
-                point,
-                plain.method,
-                plain.url,
-                plain.client,
-                plain.user,
+                asker.point,
+                plain[0].decode("ascii"),
+                plain[1].decode("ascii"),
+                asker.part,
                 prepared.verdict,
                 "",
                 204,
             )
         )
-        return site.banner.unmodified, plain.held_back
+        return site.banner.unmodified
 
-    def _block(self, plain: _Plain, prepared: Prepared) -> tuple[bytes, bool] | None:
-        site = self._site
-        server = plain.headers.get(b"x-server-ip")
-        if plain.point is _RESPMOD or (server and server != _UNKNOWN):
+    def _block(self, asker: Asker, plain: _Plain, prepared: Prepared) -> bytes | None:
+        if asker.point is _RESPMOD or asker.server is not None:
             return None
+        site = self._site
         now = time.time()  # noqa: TID251  # the server's clock
         decision_id = site.next_id()
-        method, url, client, user = plain.method, plain.url, plain.client, plain.user
+        method, url, host = plain[0].decode("ascii"), plain[1].decode("ascii"), plain[3].decode("ascii")
         values = {
-            "client_ip": client or "",
+            "client_ip": asker.client,
             "decision_id": decision_id,
-            "host": plain.name,
+            "host": host,
             "method": method,
             "url": url,
-            "user": user or "",
+            "user": asker.user,
             "user_agent": "",
         }
-        answer = prepared.answer(plain.head, plain.lower, values, now).render(site.banner, close=False)
+        answer = prepared.answer(plain[4], plain[5], values, now).render(site.banner, close=False)
         verdict = prepared.verdict
         site.decisions.append(
-            record_line(now, decision_id, _REQMOD, method, url, client, user, verdict, "", 200)
+            record_line(now, decision_id, _REQMOD, method, url, asker.part, verdict, "", 200)
         )
-        return answer, plain.held_back
-
-    def _read(self, data: bytes) -> _Plain | None:
-        end = data.find(_BLANK)
-        if end < 0:
-            return None
-        icap, layout = parse_request_head(data[:end])
-        site = self._site
-        service = site.services.get(icap.path)
-        headers = icap.headers
-        start = end + 4
-        self.begun = (icap, layout, start)
-        ending = _ending(data, start + layout.size, has_body=layout.body is not None)
-        if (
-            ending is None
-            or service is None
-            or service.method != icap.method
-            or icap.close
-            or not layout.request_end
-            or (icap.preview is None and (ending or b"204" not in icap.allow))
-            or b"x-authenticated-groups" in headers
-        ):
-            return None
-        found = _plain_request(data, start, layout, headers.get(b"x-sni"))
-        if found is None:
-            return None
-        method, url, scheme, host, head, lower = found
-        name = host.decode("ascii")
-        if scheme == b"https" and not site.tunnels.is_plain(headers, name):
-            return None
-        user = user_of(headers, site.generation.user_headers)
-        address = headers.get(b"x-client-ip")
-        return _Plain(
-            service.point,
-            method.decode("ascii"),
-            url.decode("ascii"),
-            host,
-            name,
-            headers,
-            None if not address or address == _UNKNOWN else address.decode("latin-1"),
-            user,
-            layout.body is not None,
-            ending == _GOES_ON,
-            head,
-            lower,
-        )
-
-
-def _goes_unchanged(plain: _Plain) -> bool:
-    """Whether, while scanners are active, there is nothing to scan and nothing to edit in the head."""
-    if plain.has_body:
-        return False
-    return plain.point is _RESPMOD or scannable_at_a_glance(plain.lower)
+        return answer
 
 
 def _ending(data: bytes, at: int, *, has_body: bool) -> bytes | None:
@@ -217,7 +172,7 @@ def _ending(data: bytes, at: int, *, has_body: bool) -> bytes | None:
     return ending if size and ending in {_GOES_ON, _ENDS} else None
 
 
-def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -> _Target | None:
+def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -> _Plain | None:
     """Read method, URL, scheme and host of the encapsulated request.
 
     None unless all of its names are one, and no length is in doubt.
@@ -228,12 +183,7 @@ def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -
     if match is None:
         return None
     method, url, scheme, host, path, _ = match.groups()
-    if (
-        b"/." in path
-        or b"xn--" in host
-        or len(host) > MAX_HOST
-        or (sni is not None and sni not in {host, _UNKNOWN})
-    ):
+    if b"/." in path or b"xn--" in host or len(host) > MAX_HOST or (sni is not None and sni != host):
         return None
     lower = head.lower()
     mark = b"\r\nhost: " + host + _CRLF
