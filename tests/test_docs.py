@@ -28,6 +28,8 @@ from icapd.policy.lint import lint
 from icapd.policy.testfile import CaseText, read_suite
 from icapd.policy.texts import CriteriaText, EntryText, PolicyText, RuleText
 from icapd.source import read_document, validate
+from tests.options_page import PAGE
+from tests.options_page import page as options_page
 from tests.policy.linting import locate
 
 ROOT = Path(__file__).parents[1]
@@ -275,3 +277,8 @@ def test_what_is_not_run_is_shown() -> None:
     lines = {line for page in PAGES for block in blocks(page) for line in block.text.splitlines()}
     shown = {line.partition("  #")[0].strip() for line in lines}
     assert shown >= NOT_RUN.keys()
+
+
+def test_the_page_of_options_is_what_the_program_says() -> None:
+    """`python -m tests.options_page` writes it anew."""
+    assert PAGE.read_text(encoding="utf-8") == options_page()
