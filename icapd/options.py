@@ -199,6 +199,8 @@ def standard_output(value: object) -> object:
 def _file(path: Path) -> Path:
     if (match := _CREDENTIAL.fullmatch(str(path))) is not None:
         return Path(os.environ.get("CREDENTIALS_DIRECTORY", _CREDENTIALS)) / match[1]
+    if str(path).startswith("credential:"):
+        raise ValueError("not credential:NAME, as in LoadCredential=NAME:…")
     if path == Path() or re.search(r"[\x00-\x1f]", str(path)):
         msg = "not a file name"
         raise ValueError(msg)

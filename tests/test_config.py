@@ -53,6 +53,8 @@ def test_paths_are_relative_to_the_file_and_can_be_opened_from_anywhere(
         ("icap://127.0.0.1", ("icap", "127.0.0.1", 1344)),
         ("icap://[::1]:0", ("icap", "::1", 0)),
         ("icaps://filter.example/", ("icaps", "filter.example", 11344)),
+        ("systemd:icap", ("icap", "127.0.0.1", 1344)),
+        ("systemd+icaps:icap-tls", ("icaps", "127.0.0.1", 11344)),
     ],
 )
 def test_listen_forms(tmp_path: Path, text: str, listen: tuple[str, str, int]) -> None:
@@ -70,6 +72,9 @@ def test_listen_forms(tmp_path: Path, text: str, listen: tuple[str, str, int]) -
         "icap://a b",
         "icap://",
         "icap://a\\n:1",
+        "systemd:",
+        "systemd+http:a",
+        "systemd:a:b",
     ],
 )
 def test_other_listen_forms_are_refused(tmp_path: Path, text: str) -> None:
@@ -80,6 +85,31 @@ def test_squid_is_told_the_first_plain_address_as_it_can_reach_it(tmp_path: Path
     listen = 'listen: ["icaps://a", "icap://0.0.0.0:99"]\npolicy: p\ntls: {certificate: c, key: k}\n'
     assert load(tmp_path, listen).squid.icap == "icap://127.0.0.1:99"
     assert load(tmp_path, listen + "squid: {icap: 'icap://f:1'}").squid.icap == "icap://f:1"
+
+
+def test_sockets_of_systemd_are_found_where_squid_is_told_to(tmp_path: Path) -> None:
+    text = 'listen: ["systemd:icap"]\npolicy: p\n'
+    assert load(tmp_path, text).squid.icap == "icap://127.0.0.1:1344"
+    config = load(tmp_path, text + "squid: {icap: 'icap://[::1]:99'}")
+    assert (config.listen[0].host, config.listen[0].port, config.listen[0].socket) == ("::1", 99, "icap")
+    secure = 'listen: ["systemd+icaps:icap"]\npolicy: p\ntls: {certificate: c, key: k}\n'
+    assert load(tmp_path, secure + "squid: {icap: 'icap://[::1]:99'}").listen[0].port == 11344
+    twice = faults(tmp_path, 'listen: ["systemd:a", "systemd:b", "systemd+icap:a"]\npolicy: p\n')
+    assert twice == ["1: systemd+icap:a is the same address as systemd:a"]
+
+
+def test_credentials_are_where_systemd_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = SMALLEST + "tls: {certificate: cert.pem, key: 'credential:tls-key'}\n"
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    tls = load(tmp_path, text).tls
+    assert tls is not None
+    assert tls.key == Path("/run/credentials/icapd.service/tls-key")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path / "given"))
+    tls = load(tmp_path, text).tls
+    assert tls is not None
+    assert tls.key == tmp_path / "given" / "tls-key"
+    wrong = faults(tmp_path, SMALLEST + "page: 'credential:../key'\n")
+    assert wrong == ["3: page: not credential:NAME, as in LoadCredential=NAME:…"]
 
 
 def test_decisions_on_standard_output(tmp_path: Path) -> None:

@@ -51,6 +51,22 @@ def test_a_password_that_others_can_read_is_refused(tmp_path: Path) -> None:
             assert faults(tmp_path, ldap=settings) == [said]
 
 
+def test_a_credential_of_systemd_s_may_show_the_right_of_one_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "ldap").write_text("x\n")
+    settings = {**LDAP, "bind_dn": "cn=a", "password_file": "credential:ldap"}
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(given))
+    for mode, good in ((0o440, True), (0o460, False), (0o444, False)):
+        (given / "ldap").chmod(mode)
+        if good:
+            assert load(tmp_path, ldap=settings)._lookups is not None
+        else:
+            assert "may be read by others" in faults(tmp_path, ldap=settings)[0]
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"a\nb\n", b"\xff", b"x" * 5000])
 def test_a_password_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "secret").write_bytes(content)

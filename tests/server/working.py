@@ -141,6 +141,8 @@ class Load:
             assert answer.status == 204
             self.answered.append(url)
             self.tags.append((begun, time.monotonic(), answer.get("istag") or ""))
+            if answer.get("connection") == "close":
+                return count
             time.sleep(self._pause)
         return count
 
