@@ -6,6 +6,7 @@ nothing is ever written over: a CA that clients trust is not replaced by acciden
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import pwd
@@ -338,14 +339,36 @@ def _make_parents(directory: Path) -> None:
 def create_file(path: Path, data: bytes, mode: int) -> None:
     """Write a new file that has `mode` from the first moment on."""
     try:
-        opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
+        opened, nameless = _opened(path, mode)
         with os.fdopen(opened, "wb") as file:
             os.fchmod(file.fileno(), mode)  # whatever the umask
             file.write(data)
+            file.flush()
+            os.fsync(opened)
+            if nameless:
+                _name(opened, path)
     except FileExistsError:
         raise IcapdError(f"{path}: exists, and is never written over; move it away to make another") from None
     except OSError as error:
         raise IcapdError(f"{path}: {error.strerror}") from None
+
+
+def _opened(path: Path, mode: int) -> tuple[int, bool]:
+    """Open a new file; True if it gets its name when it is whole: a power cut leaves no half."""
+    if not path.exists():
+        with contextlib.suppress(OSError):  # not every file system can do that
+            return os.open(path.parent, os.O_WRONLY | os.O_TMPFILE, mode), True
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode), False
+
+
+def _name(file: int, path: Path) -> None:
+    """Give a nameless file its name, and see that both are on the disk."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:  # a dst_dir_fd, since only with one the link in /proc is followed
+        os.link(f"/proc/self/fd/{file}", path.name, dst_dir_fd=directory)
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _squid_user() -> pwd.struct_passwd | None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from icapd.transaction import Transaction
 
 MAX_TUNNELS = 65_536  # the oldest is forgotten; some 400 bytes each
+_CLOCK_SLACK = 5.0  # s by which the clock may be corrected without consequence
 TICKET_SECONDS = 300.0  # Squid itself waits as long for the first request (request_start_timeout)
 _MAX_EVENTS = 1000  # between two ticks: a client must not fill the log
 Key = tuple[bytes, bytes]
@@ -160,7 +161,7 @@ class Tunnels:
         """Return the lines of tickets that ended badly since the last call; some expire `now`."""
         while self._waiting:
             key, tunnel = next(iter(self._waiting.items()))
-            if now - tunnel.opened < TICKET_SECONDS:
+            if not _is_late(now, tunnel):
                 break
             del self._waiting[key]
             if self._store.mark(key, tunnel, Ticket.EXPIRED):
@@ -191,10 +192,14 @@ class Tunnels:
         return None if key is None else self._find(key)
 
 
+def _is_late(now: float, tunnel: Tunnel) -> bool:
+    """Whether its time is over; also where the clock was set back, or it would last as long as that."""
+    return not -_CLOCK_SLACK <= now - tunnel.opened < TICKET_SECONDS
+
+
 def _misuse(tx: Transaction, tunnel: Tunnel) -> str | None:
     """Say why this request must not use the ticket of `tunnel`, None if it may."""
-    late = tx.now - tunnel.opened >= TICKET_SECONDS
-    if tunnel.ticket is Ticket.EXPIRED or (tunnel.ticket is Ticket.WAITING and late):
+    if tunnel.ticket is Ticket.EXPIRED or (tunnel.ticket is Ticket.WAITING and _is_late(tx.now, tunnel)):
         return f"its tunnel was opened {TICKET_SECONDS:.0f} s ago or more, for a request that did not come"
     try:
         others = [name for name in names_of(tx) if name != tunnel.host]

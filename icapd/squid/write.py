@@ -87,6 +87,7 @@ def _replace(path: Path, text: str) -> None:
             file.write(text)
             file.flush()
             os.fchmod(file.fileno(), _READABLE)
+            os.fsync(file.fileno())  # or a power cut may leave the new name on an empty file
             Path(file.name).replace(path)
         except BaseException:
             Path(file.name).unlink(missing_ok=True)
