@@ -32,13 +32,14 @@ _log = Logger(namespace="icapd")
 class Reading:
     """One socket that the hub reads; `take` is called with what comes."""
 
-    __slots__ = ("_descriptor", "_hub", "patience", "receive", "size", "take", "transport")
+    __slots__ = ("_descriptor", "_hub", "is_amid", "patience", "receive", "size", "take", "transport")
 
     def __init__(self, hub: Hub, transport: TcpTransport, take: Callable[[bytes], None]) -> None:
         self._hub = hub
         self._descriptor = transport.socket.fileno()
         self.receive = transport.socket.recv
         self.size = _LEAST  # of the next read
+        self.is_amid = False  # a large body was coming at the last read
         self.patience = 0  # small reads left until then
         self.take = take
         self.transport = transport
@@ -87,16 +88,26 @@ class Hub:
         return self._epoll.fileno()
 
     def doRead(self) -> None:
-        """Twisted: some sockets are ready."""
+        """Twisted: some sockets are ready. Those amid a large body wait for the others, once."""
+        amid = []
         for descriptor, _ in self._epoll.poll(0):
             reading = self._readings.get(descriptor)
             if reading is None:  # lost since the poll, by what another socket brought
                 continue
-            try:
-                self._read(descriptor, reading)
-            except Exception:  # noqa: BLE001  # the reactor would stop reading all of them for it
-                _log.failure("a connection is cut")
-                reading.transport.abortConnection()
+            if reading.is_amid:
+                amid.append((descriptor, reading))
+            else:
+                self._serve(descriptor, reading)
+        for descriptor, reading in amid:
+            if self._readings.get(descriptor) is reading:
+                self._serve(descriptor, reading)
+
+    def _serve(self, descriptor: int, reading: Reading) -> None:
+        try:
+            self._read(descriptor, reading)
+        except Exception:  # noqa: BLE001  # the reactor would stop reading all of them for it
+            _log.failure("a connection is cut")
+            reading.transport.abortConnection()
 
     def _read(self, descriptor: int, reading: Reading) -> None:
         try:
@@ -106,7 +117,8 @@ class Hub:
         except OSError:
             data = b""
         if data:
-            if len(data) >= _LEAST:
+            reading.is_amid = len(data) >= _LEAST
+            if reading.is_amid:
                 reading.size = _MOST
                 reading.patience = _PATIENCE
             elif reading.size == _MOST:

@@ -292,7 +292,10 @@ def ways(shared_site: Site, monkeypatch: pytest.MonkeyPatch) -> Ways:
     return Ways(shared_site, monkeypatch)
 
 
-FIXTURE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
+FIXTURE = settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    max_examples=max(400, settings().max_examples),
+)
 
 
 @FIXTURE

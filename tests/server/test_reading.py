@@ -149,3 +149,22 @@ def test_a_fault_costs_one_connection(pair: tuple[socket.socket, socket.socket])
         hub.doRead()
     assert transport.asked == ["pause", "abort"]  # type: ignore[attr-defined]
     assert len(logs) == 1
+
+
+def test_who_is_amid_a_large_body_lets_the_others_go_first() -> None:
+    hub, seen = Hub(), list[str]()
+    pairs = [socket.socketpair() for _ in range(2)]
+    for name, (ours, theirs) in zip(("large", "small"), pairs, strict=True):
+        ours.setblocking(False)
+        theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        hub.add(handed(ours), lambda _, name=name: seen.append(name))  # type: ignore[misc]
+    (_, large), (_, small) = pairs
+    large.sendall(b"x" * 70_000)
+    hub.doRead()
+    large.sendall(b"x")
+    small.sendall(b"x")
+    hub.doRead()
+    assert seen == ["large", "small", "large"]
+    for pair in pairs:
+        for each in pair:
+            each.close()
