@@ -54,3 +54,26 @@ class Garbage(Base):
 class Silent(Base):
     def scan_RESPMOD(self) -> None:
         self.close_connection = True
+
+
+class Uploads(Base):
+    """Looks at requests alone, in a preview first."""
+
+    def scan_REQMOD(self) -> None:
+        data = b""
+        while self.has_body:
+            piece = self.read_chunk()
+            data += piece
+            if piece == b"":
+                if self.preview is None or self.ieof:
+                    break
+                self.cont()
+                self.preview = None
+        self.set_icap_response(200 if b"EVIL" in data else 204)
+        if b"EVIL" in data:
+            self.set_enc_status(b"HTTP/1.1 403 Forbidden")
+            self.send_headers(True)
+            self.write_chunk(b"no such uploads")
+            self.write_chunk(b"")
+        else:
+            self.send_headers()

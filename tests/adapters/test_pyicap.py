@@ -67,3 +67,25 @@ def test_it_wants_what_there_is_a_method_for() -> None:
 def test_what_is_no_such_class(handler: str, service: str, why: str) -> None:
     with pytest.raises(AdapterError, match=why):
         Pyicap("old", {"handler": handler, "service": service})
+
+
+REQUEST = Transaction(
+    Point.REQMOD,
+    Client("192.0.2.1"),
+    RequestHead(b"POST http://a.test/form HTTP/1.1\r\nHost: a.test\r\nContent-Length: 9\r\n\r\n"),
+)
+
+
+@pytest.mark.parametrize("preview", [None, 0, 4, 1024])
+def test_a_class_that_looks_at_requests(preview: int | None) -> None:
+    options: dict[str, Any] = {} if preview is None else {"preview": preview}
+    adapter = Pyicap("old", {"handler": f"{CLASSES}:Uploads", "service": "scan", **options})
+    assert adapter.wants(REQUEST)
+    assert not adapter.wants(RESPONSE)
+
+    def upload(content: bytes) -> Verdict:
+        one: Any = Message(None, transaction=REQUEST, body=Bytes(content))  # type: ignore[arg-type]
+        return run(lambda: adapter.scan(one), seconds=10)
+
+    assert upload(b"a form" * 10_000) == Verdict()
+    assert upload(b"a form, EVIL").findings[0].threat == "replaced by 403"

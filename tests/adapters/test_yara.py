@@ -81,3 +81,21 @@ def test_compiled_rules_are_kept_unless_others_may_have_written_them(
     module._compiled.clear()
     yara_of(tmp_path)
     assert len(compiled) == 2
+
+
+SLOW = "rule slow { condition: for all i in (0..2000000000) : ( for all j in (0..1000) : ( i + j >= 0 ) ) }\n"
+
+
+def test_rules_that_take_too_long_are_an_error(tmp_path: Path) -> None:
+    """A rule without an end: yara itself gives up after the seconds left, in its thread."""
+    adapter = yara_of(tmp_path, SLOW, timeout=2.0)
+    with message(b"anything") as one:
+        verdict = run(lambda: adapter.scan(one))
+    assert verdict.error == "not done within 2 s"
+    assert verdict.findings == ()
+
+
+def test_no_second_item_begins_when_the_time_is_up(tmp_path: Path) -> None:
+    adapter = yara_of(tmp_path, timeout=0.5)  # yara counts whole seconds: none is left
+    with message(b"EVIL") as one:
+        assert run(lambda: adapter.scan(one)).error == "not done within 0.5 s"
