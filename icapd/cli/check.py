@@ -43,9 +43,12 @@ if TYPE_CHECKING:
 @config_option
 @click.option("--strict", is_flag=True, help="Let warnings count for the exit status too.")
 @click.option("--no-squid", is_flag=True, help="Do not ask Squid what it thinks of its part.")
+@click.option("-q", "--quiet", is_flag=True, help="Print the findings only.")
 @click.option("--json", "as_object", is_flag=True, help="Print one JSON object instead.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of the policy, for editors, and stop.")
-def check(config_file: Path, *, strict: bool, no_squid: bool, as_object: bool, schema: bool) -> int:
+def check(
+    config_file: Path, *, strict: bool, no_squid: bool, quiet: bool, as_object: bool, schema: bool
+) -> int:
     """Check the configuration, the policy with its lists, the block page, and what Squid says of its part.
 
     -c takes an icapd.yaml, or a policy file directly (told apart by their keys). Prints every option as it
@@ -62,7 +65,7 @@ def check(config_file: Path, *, strict: bool, no_squid: bool, as_object: bool, s
     if as_object:
         print(json.dumps(checked.as_json()))
     else:
-        print(checked.text(), end="", flush=True)
+        print("" if quiet else checked.text(), end="", flush=True)
         for finding in checked.findings:
             print(plain(finding.text()), file=sys.stderr)
             command = finding.command(checked.subject_file)

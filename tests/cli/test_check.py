@@ -48,6 +48,8 @@ def test_a_good_configuration_is_printed_with_every_default(
     (directory / "all.yaml").write_text(out)
     assert load_config(directory / "all.yaml").limits == load_config(directory / "icapd.yaml").limits
     assert "preview: 1024" in out
+    assert main(["check", "--quiet", "-c", str(directory / "icapd.yaml")]) == 0
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
