@@ -18,7 +18,6 @@ from icapd.cli.trace import as_text
 from icapd.events import decision_line
 from icapd.http import ResponseHead
 from icapd.policy.explain import Explanation, as_json
-from icapd.policy.explain import explain as ask
 from icapd.policy.question import Answered, Question, read_field, read_question, read_time
 from icapd.policy.scanned import BodyText, Scanned, read_error, read_finding
 
@@ -76,7 +75,7 @@ def explain(config_file: Path, method: str | None, url: str | None, *, batch: bo
         return _batch(subject, answers=given["answers"])
     if method is None or url is None:
         raise click.UsageError("METHOD and URL are missing")
-    explanation = ask(subject.policy, _question(subject, method, url, given))
+    explanation = subject.explain(_question(subject, method, url, given))
     if given["as_object"]:
         print(json.dumps(_object(subject, explanation, answers=given["answers"])))
         return 0
@@ -141,7 +140,7 @@ def _line(subject: Subject, line: bytes, *, answers: bool) -> dict[str, Any]:
     try:
         value = json.loads(line)
         identity = value.get("id") if isinstance(value, dict) else None
-        explanation = ask(subject.policy, subject.known(read_question(value, _now())))
+        explanation = subject.explain(subject.known(read_question(value, _now())))
     except (ValueError, RecursionError) as error:  # not JSON, or JSON that is no question
         return {"id": identity, "error": str(error) or "nested too deeply"}
     return {"id": identity, **_object(subject, explanation, answers=answers)}

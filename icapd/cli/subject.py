@@ -6,11 +6,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from icapd.adaptation import UseAdapted, carry_out, redirect_location
+from icapd.adapters.urls import UrlThreats
 from icapd.config import load_config
 from icapd.directory import Directory, unasked_directory
 from icapd.pages import Pages
 from icapd.policy import Block, Policy, Redirect, load_policy
-from icapd.policy.explain import Sent
+from icapd.policy.explain import Sent, explain
 from icapd.replies import described, follows_redirects
 from icapd.source import read_document
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from icapd.config import Config
-    from icapd.policy.explain import Asked
+    from icapd.policy.explain import Asked, Explanation
     from icapd.policy.question import Question
 
 _OF_CONFIG = frozenset({"listen", "policy"})
@@ -46,6 +47,10 @@ class Subject:
     def bumps(self) -> bool:
         """Whether Squid decrypts on any of its ports; so presumed where no icapd.yaml says it."""
         return self.config is None or any(port.bump for port in self.config.squid.ports)
+
+    def explain(self, question: Question) -> Explanation:
+        """Say what becomes of `question`, the lists of threats asked as the server asks them."""
+        return explain(self.policy, question, UrlThreats(self.policy.lists).find)
 
     def answer(self, asked: Asked) -> UseAdapted | None:
         """Return what icapd would send in place of the message, or None where it passes as it came."""

@@ -12,7 +12,6 @@ import click
 from icapd.cli.subject import Subject, open_subject
 from icapd.cli.trace import as_text, plain
 from icapd.errors import IcapdError
-from icapd.policy.explain import explain
 from icapd.policy.testfile import Case, Suite, differences, read_suite
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def _run(suite: Suite, subject: Subject) -> Iterator[tuple[Case, str]]:
     """Yield each test with its report, "" where it passes."""
     for case in suite.cases:
         known = subject.known(case.question).as_user(case.expected.client, case.expected.user)
-        explanation = explain(subject.policy, known)
+        explanation = subject.explain(known)
         found = differences(case, explanation, subject.location(explanation.last))
         lines = [f"{case.source}: {plain(case.name)}", *(f"    {plain(one)}" for one in found)]
         lines += [f"    | {line}" for line in as_text(explanation, subject).splitlines()]

@@ -11,10 +11,10 @@ from icapd.policy.explain import (
     action_name,
     connect_before,
     effect_of,
-    explain,
     shown,
     waits_for,
 )
+from icapd.policy.protection import DEFAULT_STAGE
 from icapd.policy.rules import Refuse
 from icapd.verdicts import Kind
 
@@ -53,6 +53,8 @@ def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:
         yield f"  rule       {decision.rule.name} ({decision.stage}, {decision.rule.source})"
     elif isinstance(decision.action, Refuse):
         yield f"  because    {decision.action.reason}"
+    elif decision.stage == DEFAULT_STAGE:
+        yield "  rule       none: the default protection policy"
     else:
         yield "  rule       none matched"
     if decision.category:
@@ -107,7 +109,7 @@ def _before(explanation: Explanation, subject: Subject) -> Iterator[str]:
     connect = connect_before(explanation.question)
     if connect is None:
         return
-    first = explain(subject.policy, connect).last
+    first = subject.explain(connect).last
     if first.passes and (first.tls is None or first.tls.action == "bump"):
         return
     rule = first.decision.rule if not first.passes or first.tls is None else first.tls.rule

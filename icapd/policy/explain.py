@@ -5,6 +5,7 @@ The decisions are those of `Policy.explain`, the code that serves; nothing is de
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from icapd.verdicts import Finding as ScanFinding
 
 _PASSING = (Allow, Bypass)
+Heads = Callable[["Transaction"], tuple["ScanFinding", ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +85,17 @@ class Explanation:
         return applies.stage, None, self.default
 
 
-def explain(policy: Policy, question: Question) -> Explanation:
+def explain(policy: Policy, question: Question, heads: Heads = lambda _: ()) -> Explanation:
     """Ask `policy` as Squid would: the request and, where that passes and a response is given, the response.
 
     A CONNECT is asked about by itself: what is inside its tunnel comes as requests of their own.
+    `heads` says what is found in the names and addresses of a message, which scanners know, above the
+    policy.
     """
     default = policy.protection.default
-    first = _ask(policy, question, Point.REQMOD)
+    first = _ask(policy, question, Point.REQMOD, heads)
     if first.passes and question.response is not None and not question.is_connect:
-        return Explanation(question, (first, _ask(policy, question, Point.RESPMOD)), default)
+        return Explanation(question, (first, _ask(policy, question, Point.RESPMOD, heads)), default)
     return Explanation(question, (first,), default)
 
 
@@ -119,7 +123,7 @@ def connect_before(question: Question) -> Question | None:
     )
 
 
-def _ask(policy: Policy, question: Question, point: Point) -> Asked:
+def _ask(policy: Policy, question: Question, point: Point, heads: Heads) -> Asked:
     name = "connect" if question.is_connect else point.value
     try:
         tx = question.transaction(point)
@@ -128,11 +132,9 @@ def _ask(policy: Policy, question: Question, point: Point) -> Asked:
     decision, protection = policy.explain(tx), None
     if isinstance(decision.action, Allow):
         scanned = question.scanned if point is question.last_point else Scanned()
-        protection = policy.explain_protection(tx, scanned.findings, scanned.errors, decision)
-        if scanned.findings or scanned.errors:
-            decision = protection
-        else:
-            decision = replace(decision, trace=protection.trace)
+        findings = (*heads(tx), *scanned.findings)
+        protection = policy.explain_protection(tx, findings, scanned.errors, decision)
+        decision = protection if findings or scanned.errors else replace(decision, trace=protection.trace)
     opens = question.is_connect and isinstance(decision.action, _PASSING)
     tls = policy.explain_tls(tx) if opens else None
     return Asked(name, tx, decision, tls, protection, opens and is_for_inner(policy, tx, decision))

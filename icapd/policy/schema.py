@@ -54,7 +54,7 @@ def policy_schema() -> dict[str, Any]:
                 mapping = {"$ref": "#/$defs/Hours"} if name == "schedule" else _HEADERS
                 properties[name] = {"anyOf": [mapping, {"type": "array", "items": mapping}, properties[name]]}
     for properties in (schema["properties"], definitions["WorkspaceText"]["properties"]):
-        for stage in ("bypass", "access", "tls"):
+        for stage in ("bypass", "access", "protection", "tls"):
             items = properties[stage]["items"]
             properties[stage]["items"] = {"anyOf": [{"const": "workspace_rules"}, items]}
     definitions["Hours"] = _HOURS

@@ -8,6 +8,7 @@ import pytest
 
 from icapd.cli.subject import is_policy, open_subject
 from icapd.errors import ConfigErrors
+from icapd.policy import Block
 from icapd.policy.explain import explain
 from icapd.policy.question import Question
 
@@ -60,3 +61,18 @@ def test_faults_of_either(tmp_path: Path) -> None:
             open_subject(tmp_path / name)
     with pytest.raises(ConfigErrors, match="cannot be read"):
         open_subject(tmp_path / "none.yaml")
+
+
+def test_lists_of_threats_are_asked_as_the_server_asks_them(tmp_path: Path) -> None:
+    (tmp_path / "urls").write_text("bad.example/x\nhosts.example\n")
+    rules = tmp_path / "policy.yaml"
+    rules.write_text("lists: {phish: {urls: urls, threat: phishing}}\n")
+    subject = open_subject(rules)
+    for method, uri, blocked in (
+        ("GET", "http://bad.example/x/y", True),
+        ("GET", "http://bad.example/", False),
+        ("CONNECT", "hosts.example:443", True),
+    ):
+        decision = subject.explain(Question(method, uri, 0.0)).last.decision
+        assert isinstance(decision.action, Block) is blocked
+        assert decision.stage == ("default_protection" if blocked else "default")

@@ -8,6 +8,7 @@ import pytest
 
 from icapd.policy.explain import as_json, explain, shown, waits_for
 from icapd.policy.question import Question, read_question
+from icapd.verdicts import Finding, Kind
 from tests.policy.asking import policy
 
 if TYPE_CHECKING:
@@ -201,3 +202,14 @@ def test_who_cannot_look_is_told(scan: Any) -> None:
     assert (out["action"], out["unscanned"]) == ("allow", ["clamd"])
     closed = scan(errors=["clamd"])
     assert (closed["action"], closed["unscanned"]) == ("block", [])
+
+
+def test_what_heads_show_is_put_to_protection_at_each_point(tmp_path: Path) -> None:
+    loaded = policy(tmp_path, PROTECTED)
+    phish = Finding(Kind.PHISHING, "phish", "urls")
+    question = read_question({"uri": "http://a.example/", "response": {}}, 0.0)
+    first = explain(loaded, question, lambda _: (phish,))
+    assert [one.name for one in first.asked] == ["reqmod"]
+    assert (first.last.decision.threat, first.last.decision.stage) == ("phish", "default_protection")
+    late = explain(loaded, question, lambda tx: (phish,) if tx.response is not None else ())
+    assert [one.passes for one in late.asked] == [True, False]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from icapd.cli.subject import Subject
 from icapd.config import load_config
 from icapd.events import DecisionLog
-from icapd.policy.explain import action_name, explain
+from icapd.policy.explain import action_name
 from icapd.policy.question import Answered, Question, read_question
 from icapd.server.site import Site, load_generation
 from tests.cases.icap_cases import parse_response
@@ -83,7 +83,7 @@ def ask(site: Site, log: Path, question: Question) -> tuple[Resp, dict[str, Any]
 def agree(site: Site, log: Path, question: Question) -> None:
     """Hold what the server did against what explain says of the same question."""
     subject = Subject(site.generation.policy, site.generation.pages, None)
-    explanation = explain(subject.policy, question)
+    explanation = subject.explain(question)
     answered = question.response is not None
     if answered and len(explanation.asked) == 1:  # ended at the request: Squid would not ask again
         question = dataclasses.replace(question, response=None)
@@ -110,7 +110,7 @@ def agree(site: Site, log: Path, question: Question) -> None:
 def _same_answer(subject: Subject, explanation: Explanation, answer: Resp) -> None:
     last = explanation.last
     assert last.tx is not None
-    mine = subject.answer(last.tx)
+    mine = subject.answer(last)
     location = subject.location(last)
     if mine is None:
         assert answer.status == 204

@@ -71,3 +71,13 @@ def test_what_is_right(rule: Any) -> None:
 )
 def test_what_is_wrong(policy: Any) -> None:
     assert not VALIDATOR.is_valid(policy)
+
+
+def test_protection() -> None:
+    rule = {"when": {"file_type": "docx"}, "scan": {"macro": "skip"}, "adapters": "clamd"}
+    VALIDATOR.validate({"protection": ["workspace_rules", rule, {"group": "g", "rules": [rule]}]})
+    VALIDATOR.validate({"workspaces": [{"name": "w", "protection": [rule]}], "default_protection": {}})
+    VALIDATOR.validate({"lists": {"a": {"urls": "u", "threat": "phishing"}}})
+    for wrong in ({"scan": {"virus": "block"}}, {"scan": {"macro": "allow"}}, {"action": "block"}):
+        with pytest.raises(jsonschema.ValidationError):
+            VALIDATOR.validate({"protection": [wrong]})
