@@ -77,16 +77,12 @@ class Quick:
         if read is None:
             return None
         asker, layout = read
-        start = end + 4
         has_body = layout.body is not None
+        if not (layout.request_end and (asker.previews or (asker.allows_204 and not has_body))):
+            return None
+        start = end + 4
         ending = _ending(data, start + layout.size, has_body=has_body)
-        plain = None
-        if (
-            ending is not None
-            and layout.request_end
-            and (asker.previews or (asker.allows_204 and not has_body))
-        ):
-            plain = _plain_request(data, start, layout, asker.sni)
+        plain = None if ending is None else _plain_request(data, start, layout, asker.sni)
         if plain is None or (plain[2] == b"https" and not self._is_open(asker, plain)):
             return None
         prepared = self._hosts[plain[3]]
