@@ -64,9 +64,10 @@ def test_faults_of_either(tmp_path: Path) -> None:
 
 
 def test_lists_of_threats_are_asked_as_the_server_asks_them(tmp_path: Path) -> None:
-    (tmp_path / "urls").write_text("bad.example/x\nhosts.example\n")
+    (tmp_path / "urls").write_text("bad.example/x\n")
+    (tmp_path / "names").write_text("hosts.example\n")
     rules = tmp_path / "policy.yaml"
-    rules.write_text("lists: {phish: {urls: urls, threat: phishing}}\n")
+    rules.write_text("lists: {phish: {urls: urls, domains: names, threat: phishing}}\n")
     subject = open_subject(rules)
     for method, uri, blocked in (
         ("GET", "http://bad.example/x/y", True),
