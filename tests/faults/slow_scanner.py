@@ -20,4 +20,4 @@ class Slow(Base):
         self.set_icap_response(204)
         self.send_headers()
 
-    scan_RESPMOD = scan_REQMOD
+    scan_RESPMOD = scan_REQMOD  # noqa: N815  # as pyicap has it
