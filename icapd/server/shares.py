@@ -43,7 +43,7 @@ def share_of(config: Config, workers: int) -> Config:
 
 def keys_of(config: Config, generation: Generation) -> str:
     """Return what is equal in two processes if they have loaded the same files."""
-    text = f"{render_config(config)}\n{generation.tagged().decode('ascii')}"
+    text = f"{render_config(config)}\n{generation.loaded.decode('ascii')}"
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -6,6 +6,7 @@ A policy, its pages and its ISTag are one value, `Generation`, replaced as a who
 from __future__ import annotations
 
 import base64
+import dataclasses
 import email.utils
 import hashlib
 import itertools
@@ -66,6 +67,7 @@ class Generation:
     scans: Scans = field(default_factory=lambda: Scans(NO_SCANNERS))
     scanning: Scanning | None = None  # None: there is nothing to scan with, and no rule on bodies
     cache: VerdictCache[Scan] | None = None
+    loaded: bytes = b""  # `tagged()` before scanners have started: of files alone, so alike in all workers
 
     @property
     def max_size(self) -> int:
@@ -97,7 +99,8 @@ def load_generation(config: Config, cache: VerdictCache[Scan] | None = None) -> 
     used = scanners.active or policy.asks_body
     scanning = Scanning(scanners, config.content.max_body) if used or policy.threats else None
     scans = Scans(scanners, used=used)
-    return Generation(policy, pages, istag, directory, config.user_headers, scans, scanning, cache)
+    made = Generation(policy, pages, istag, directory, config.user_headers, scans, scanning, cache)
+    return dataclasses.replace(made, loaded=made.tagged())
 
 
 @final

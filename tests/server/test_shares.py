@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from icapd.adapters.scanners import Scanners
 from icapd.config import load_config
 from icapd.server.shares import keys_of, share_of
 from icapd.server.site import load_generation
@@ -59,3 +60,15 @@ def test_the_key_is_of_all_that_was_loaded(tmp_path: Path) -> None:
         '{"access": [{"name": "x", "when": {"host": ["x.example"]}, "action": "block"}]}'
     )
     assert key != keys_of(config, load_generation(config))
+
+
+def test_the_key_is_not_of_what_a_scanner_tells_when_it_has_started(tmp_path: Path) -> None:
+    """A clamd's database is known to a worker and not to the nursery: reloads would never agree."""
+    config = loaded(tmp_path, adapters=[{"clamd": {"socket": "/nowhere"}}])
+    generation = load_generation(config)
+    before, tag = keys_of(config, generation), generation.tagged()
+    scanners = generation.scans.scanners
+    assert isinstance(scanners, Scanners)
+    scanners._adapters[0].adapter.tag = "ClamAV 1"
+    assert generation.tagged() != tag
+    assert keys_of(config, generation) == before

@@ -56,7 +56,7 @@ class Client:
         number = 0
         while not over():
             number += 1
-            name = self.random.choice(names)
+            name = self.random.choices(names, _WEIGHTS)[0]
             try:
                 KINDS[name](self, number)
                 self.counts[name] += 1
@@ -202,3 +202,5 @@ KINDS: Mapping[str, Kind] = {
     "abort": _abort,
     "slow": _slow,
 }
+_WEIGHTS = (30, 10, 3, 10, 10, 6, 10, 12, 6, 1)
+assert len(_WEIGHTS) == len(KINDS)

@@ -148,7 +148,9 @@ def _load(
                 _reload(directory, result)
             if at - said >= 60:
                 said = at
-                told_so(f"{at / 60:.0f} min: {result.memory[-1][1] / 1e6:.1f} MB, {descriptors(pid)} descriptors")
+                told_so(
+                    f"{at / 60:.0f} min: {result.memory[-1][1] / 1e6:.1f} MB, {descriptors(pid)} descriptors"
+                )
             time.sleep(0.5)
     finally:
         over.set()
