@@ -33,6 +33,7 @@ class Soak:
     records: int = 0
     events: int = 0
     missing: int = 0
+    connects: int = 0  # records of them
     doubled: int = 0
     stray: int = 0
     memory: list[tuple[float, int]] = field(default_factory=list)  # s, bytes
@@ -53,8 +54,9 @@ class Soak:
         """Say what is wrong."""
         wrong = list(self.errors[:20])
         for what in ("missing", "doubled", "stray"):
-            if getattr(self, what):
-                wrong.append(f"{getattr(self, what)} records {what}")
+            wrong += [f"{getattr(self, what)} records {what}"] * bool(getattr(self, what))
+        if self.connects != self.counts["connect"]:
+            wrong.append(f"{self.connects} records of {self.counts['connect']} CONNECTs")
         if self.growth >= GROWTH:
             wrong.append(f"memory grew by {self.growth:.1%}")
         if self.after > self.before:
@@ -69,8 +71,8 @@ class Soak:
         return (
             f"{asked:,} exchanges in {self.seconds:.0f} s "
             f"({', '.join(f'{name} {count:,}' for name, count in sorted(self.counts.items()))}), "
-            f"{self.reloads} reloads; {len(self.errors)} errors; {self.records:,} records, {self.missing} missing, "
-            f"{self.doubled} doubled, {self.stray} stray; memory {first / 1e6:.1f} MB after warm-up, "
+            f"{self.reloads} reloads; {len(self.errors)} errors; {self.records:,} records, "
+            f"{self.missing} missing, {self.doubled} doubled, {self.stray} stray; memory {first / 1e6:.1f} MB after warm-up, "
             f"{last / 1e6:.1f} MB at the end ({self.growth:+.1%}); "
             f"descriptors {self.before} before, {self.after} after"
         )
@@ -96,7 +98,7 @@ def soak(
     result = Soak(seconds)
     crowd: list[Client] = []
     with working(directory, workers=workers, policy=policy(0), **options) as served:
-        _warm_up(served.icap)
+        result.connects = -_warm_up(served.icap)
         until(lambda: not any(worker["connections"] for worker in status(directory)["workers"]))
         result.before = descriptors(served.pid)
         crowd = [Client(served.icap, place) for place in range(clients)]
@@ -122,12 +124,13 @@ def stand_ins() -> list[dict[str, Any]]:
     return [{"yara": {"rules": ["mark.yar"]}}]
 
 
-def _warm_up(port: int) -> None:
-    """Have every kind of thing done once or more, by several at a time."""
+def _warm_up(port: int) -> int:
+    """Have every kind of thing done once or more, by several at a time; return how many were CONNECTs."""
     crowd = [Client(port, 1000 + each) for each in range(8)]
     end = time.monotonic() + 3
     _together([threading.Thread(target=one.run, args=(lambda: time.monotonic() > end,)) for one in crowd])
     assert not any(one.errors for one in crowd), [one.errors[:3] for one in crowd]
+    return sum(one.counts["connect"] for one in crowd)
 
 
 def _load(
@@ -182,13 +185,12 @@ def _reload(directory: Path, result: Soak) -> None:
 def _count(directory: Path, crowd: list[Client], result: Soak) -> None:
     """Compare the records with what was asked: each answer once, each departure once at most."""
     mine: Counter[str] = Counter()
-    connects = 0
     for line in lines(directory):
         result.records += 1
         if "event" in line:
             result.events += 1
         elif line["method"] == "CONNECT":
-            connects += 1
+            result.connects += 1
         elif not line["url"].rpartition("/")[2].startswith("100"):
             mine[line["url"]] += 1
     answered = {url for one in crowd for url in one.answered}
@@ -196,7 +198,6 @@ def _count(directory: Path, crowd: list[Client], result: Soak) -> None:
     result.missing = len(answered - mine.keys())
     result.doubled = sum(count > 1 for count in mine.values())
     result.stray = len(mine.keys() - answered - left)
-    del connects
 
 
 def _processes(pid: int) -> list[int]:
