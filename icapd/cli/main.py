@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": "icapd.cli.doctor:doctor",
     "events": "icapd.cli.events:events",
     "explain": "icapd.cli.explain:explain",
+    "init": "icapd.cli.init:init",
     "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",
     "reload": "icapd.cli.reload:reload",

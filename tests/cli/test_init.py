@@ -1,0 +1,199 @@
+"""`icapd init` from nothing to what Squid accepts, again, dry, and back; the include line only on demand."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from icapd.cli.main import main
+from icapd.pki import CERTGEN
+from icapd.squid import parse_check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+needs_certgen = pytest.mark.skipif(not CERTGEN.exists(), reason="needs squid-openssl")
+SQUID_CONF = """\
+acl here src 127.0.0.1
+http_access allow here
+http_access deny all
+http_port 3128
+pid_filename none
+access_log none
+cache_log /dev/null
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    (tmp_path / "squid").mkdir()
+    (tmp_path / "squid" / "squid.conf").write_text(SQUID_CONF)
+    return tmp_path
+
+
+def init(lab: Path, *more: str) -> int:
+    folders = ["--dir", str(lab / "etc"), "--squid-dir", str(lab / "squid"), "--ssl-db", str(lab / "db")]
+    return main(["init", *folders, "--listen", "icap://127.0.0.1:1344", *more])
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): b"" if path.is_symlink() else path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_a_dry_run_shows_all_and_writes_nothing(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(lab)
+    assert init(lab, "--dry-run") == 0
+    out = capsys.readouterr().out
+    assert tree(lab) == before
+    for line in (
+        f"+++ {lab}/etc/icapd.yaml",
+        f"+++ {lab}/etc/lists/blocked.domains",
+        f"# {lab}/etc/ca: a CA would be made, and Squid's certificate database",
+        f"+++ {lab}/squid/icapd/icapd.conf",
+        f"+include {lab}/squid/icapd/icapd.conf",
+        "-http_port 3128",
+    ):
+        assert line in out.splitlines()
+
+
+def test_only_the_files(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(lab, "--yes", "--files-only") == 0
+    assert sorted(tree(lab / "etc")) == [
+        ".icapd-init.json",
+        "icapd.yaml",
+        "lists/blocked.domains",
+        "lists/private.domains",
+        "policy.yaml",
+    ]
+    capsys.readouterr()
+    assert main(["check", "-q", "--no-squid", "-c", str(lab / "etc" / "icapd.yaml")]) == 0
+
+
+@needs_certgen
+def test_all_of_it_again_and_back(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = tree(lab)
+    assert init(lab, "--yes", "--edit-squid") == 0
+    made = tree(lab)
+    assert (lab / "etc" / "ca").stat().st_mode & 0o777 == 0o700
+    assert (lab / "squid" / "squid.conf.before-icapd").read_text() == SQUID_CONF
+    assert parse_check(lab / "squid" / "squid.conf") == []
+    capsys.readouterr()
+    assert init(lab, "--yes", "--edit-squid") == 0
+    assert not [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith(("written", "edited"))
+    ]
+    assert tree(lab) == made
+    assert init(lab, "--undo", "--dry-run") == 0
+    assert tree(lab) == made
+    assert init(lab, "--undo", "--yes") == 0
+    assert tree(lab) == before
+    capsys.readouterr()
+    assert init(lab, "--undo", "--yes") == 0
+    assert capsys.readouterr().out.startswith("nothing to undo")
+
+
+@needs_certgen
+def test_squid_conf_is_not_touched_by_yes_alone(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert init(lab, "--yes") == 0
+    assert (lab / "squid" / "squid.conf").read_text() == SQUID_CONF
+    assert f"include {lab}/squid/icapd/icapd.conf" in capsys.readouterr().out
+
+
+@needs_certgen
+def test_what_an_administrator_has_written_stays(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (lab / "etc").mkdir()
+    mine = f'listen: ["icap://127.0.0.1:1344"]\npolicy: policy.yaml\nsquid: {{ssl_db: {lab / "db"}}}\n'
+    (lab / "etc" / "icapd.yaml").write_text(mine)
+    assert init(lab, "--yes") == 0
+    assert (lab / "etc" / "icapd.yaml").read_text() == mine
+    assert f"kept      {lab}/etc/icapd.yaml" in capsys.readouterr().out
+    (lab / "etc" / "policy.yaml").write_text("access: []\n")
+    fragment = lab / "squid" / "icapd" / "icapd.conf"
+    old = fragment.read_bytes()
+    (lab / "etc" / "icapd.yaml").write_text(mine.replace("}", ", ports: [{address: 3129}]}"))
+    assert init(lab, "--yes") == 0  # of ours, and made from icapd.yaml: follows it
+    assert fragment.read_bytes() != old
+    assert init(lab, "--undo", "--yes") == 0
+    assert f"kept     {lab}/etc/policy.yaml: changed since" in capsys.readouterr().err
+    assert sorted(tree(lab / "etc")) == [".icapd-init.json", "icapd.yaml", "policy.yaml"]
+
+
+@needs_certgen
+def test_an_edit_that_squid_complains_of_is_not_made(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fussy = lab / "fussy"
+    fussy.write_text("#!/bin/sh\ncase $4 in *.icapd-init) echo 'FATAL: Bungled by the include';; esac\n")
+    fussy.chmod(0o755)
+    assert init(lab, "--yes", "--edit-squid", "--squid", str(fussy)) == 1
+    assert "FATAL: Bungled by the include" in capsys.readouterr().err
+    assert (lab / "squid" / "squid.conf").read_text() == SQUID_CONF
+    assert sorted(path.name for path in (lab / "squid").iterdir()) == ["icapd", "squid.conf"]
+
+
+@needs_certgen
+def test_an_old_backup_is_not_written_over(lab: Path) -> None:
+    (lab / "squid" / "squid.conf.before-icapd").write_text("mine")
+    assert init(lab, "--yes", "--edit-squid") == 0
+    assert (lab / "squid" / "squid.conf.before-icapd").read_text() == "mine"
+    assert len(list((lab / "squid").glob("squid.conf.before-icapd.*"))) == 1
+
+
+@pytest.mark.parametrize(
+    ("answers", "made"),
+    [
+        ("n\n", []),
+        ("y\nn\n", ["etc/icapd.yaml"]),
+        pytest.param("y\ny\nn\n", ["etc/icapd.yaml", "etc/ca/bump.pem"], marks=needs_certgen),
+        pytest.param(
+            "y\ny\ny\n\n",
+            ["etc/icapd.yaml", "etc/ca/bump.pem", "squid/icapd/icapd.conf"],
+            marks=needs_certgen,
+        ),
+        pytest.param(
+            "\n\n\ny\n",
+            ["etc/icapd.yaml", "etc/ca/bump.pem", "squid/icapd/icapd.conf", "squid/squid.conf.before-icapd"],
+            marks=needs_certgen,
+        ),
+    ],
+)
+def test_each_step_is_asked_for(
+    lab: Path, monkeypatch: pytest.MonkeyPatch, answers: str, made: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(answers))
+    init(lab)
+    there = [
+        name
+        for name in (
+            "etc/icapd.yaml",
+            "etc/ca/bump.pem",
+            "squid/icapd/icapd.conf",
+            "squid/squid.conf.before-icapd",
+        )
+        if (lab / name).exists()
+    ]
+    assert there == made
+
+
+def test_without_an_answer_nothing_happens(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+    before = tree(lab)
+    assert init(lab) == 130
+    assert tree(lab) == before
+
+
+def test_without_squid_s_programs_it_says_what_to_install(
+    lab: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (lab / "etc").mkdir()
+    (lab / "etc" / "icapd.yaml").write_text(
+        f'listen: ["icap://127.0.0.1:1344"]\npolicy: p\nsquid: {{certgen: {lab}/none, ssl_db: {lab}/db}}\n'
+    )
+    assert init(lab, "--yes") == 0
+    assert f"{lab}/none is missing: install squid-openssl" in capsys.readouterr().out
+    assert not (lab / "squid" / "icapd").exists()
