@@ -283,7 +283,7 @@ def test_what_scanning_found_is_named_and_said_in_words() -> None:
     failed = Decision(Block(), "protection", violations=(Finding(Kind.UNSCANNABLE, "", "clamd"),))
     values = page_values(tx=tx, decision=failed, decision_id="7f", url="http://a.example/")
     assert (values["threat"], values["scan_result"]) == ("", "Could not be scanned")
-    assert b"Threat" not in Pages.load(None).block(values)
+    assert b"Found" not in Pages.load(None).block(values)
 
 
 def test_every_kind_of_finding_has_words_for_people() -> None:
