@@ -324,7 +324,7 @@ def _whatwg_host(text: str) -> str:
         return text
     try:
         host = can_ada.parse(f"http://{text}/").hostname
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # a TypeError for half a surrogate pair
         msg = f"{_shown(text)} is no host"
         raise TargetError(msg) from error
     if host.startswith("["):

@@ -213,6 +213,11 @@ def test_the_normal_form_is_final(tail: str) -> None:
         assert " " not in once.text
 
 
+def test_half_a_surrogate_pair_is_no_host() -> None:
+    with pytest.raises(TargetError, match="no host"):
+        normal_host("\ud800a.example")
+
+
 @given(st.text(max_size=30))
 def test_the_normal_form_of_hosts_is_final(text: str) -> None:
     try:

@@ -39,7 +39,7 @@ def url_entries(text: str) -> list[tuple[str, str]]:
         return [(IGNORED, "a URL has no blanks")]
     wire = text if _SCHEME.match(text) else f"http://{text.removeprefix('//')}"
     try:
-        target = parse_target("GET", wire.encode().decode("latin-1"))
+        target = parse_target("GET", wire.encode("utf-8", "surrogatepass").decode("latin-1"))
     except HeadError:
         return [(IGNORED, "not a URL")]
     if "." not in target.host and ":" not in target.host:

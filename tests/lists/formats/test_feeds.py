@@ -52,3 +52,9 @@ def test_json_cut_short_is_told(cut: str) -> None:
 
 def test_json_nested_without_end_is_told() -> None:
     assert ignored("files", "[" * 100_000) == [(1, "cut short, or not JSON from here on")]
+
+
+def test_half_a_character_in_json_is_no_url() -> None:
+    text = '[{"url": "http://\\ud800a.example/"}, {"url": "http://b.example/x"}]'
+    assert taken("urls", text) == ["url b.example /x"]
+    assert ignored("urls", text) == [(1, "not a URL")]
