@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import logging
 import re
 import zlib
 from dataclasses import dataclass
@@ -285,6 +286,7 @@ def _attachments(data: bytes, budget: Budget) -> list[tuple[str, bytes]]:
     try:
         import pypdf  # noqa: PLC0415  (optional)
 
+        logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # a broken file would fill our log
         reader = pypdf.PdfReader(io.BytesIO(data))
         if reader.is_encrypted and not reader.decrypt(""):
             return []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from icapd.http import Headers
 
 _PARAMETER = re.compile(r'(?:^|;)\s*([^=;\s"]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;]*)', re.DOTALL)
+_MAX_DIGITS = 9  # of a piece's number; int() refuses thousands
 _NAME = re.compile(r"filename(?:\*\d*\*?)?|name")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 _EXTENDED = re.compile(r"([^']*)'[^']*'(.*)", re.DOTALL)
@@ -79,8 +80,9 @@ def _parameters(value: str) -> list[list[str]]:
             ways = [_QUOTED_PAIR.sub(r"\1", inner), inner]
         else:
             ways = [raw]
-        if name.rstrip("*").rpartition("*")[2].isdigit():
-            pieces[int(name.rstrip("*").rpartition("*")[2])] = _decoded(ways[0])[-1]
+        number = name.rstrip("*").rpartition("*")[2]
+        if number.isdigit() and len(number) <= _MAX_DIGITS:
+            pieces[int(number)] = _decoded(ways[0])[-1]
         else:
             names.append([reading for way in ways for reading in _decoded(way)])
     if pieces:

@@ -98,3 +98,8 @@ def test_a_strange_filter_is_the_readers_or_unscannable(monkeypatch: pytest.Monk
     assert [one.kind for one in looked.findings] == [Kind.UNSCANNABLE]
     assert "icapd[pdf]" in looked.findings[0].threat
     assert list(looked.parts) == []
+
+
+def test_a_broken_file_writes_nothing_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    look_pdf(pdf(attachment=b"x" * 30, trailer=b"/Encrypt 7 0 R"), Budget(Bounds(), 1000))
+    assert caplog.records == []

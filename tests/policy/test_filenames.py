@@ -124,3 +124,9 @@ def test_a_content_type_may_name_it_too_and_bytes_are_read_as_they_can_be() -> N
 def test_the_plainest_reading_comes_first() -> None:
     assert readings(["a.exe;x=1"]) == ("a.exe;x=1", "a.exe")
     assert readings(["", "..."]) == ()
+
+
+def test_a_piece_with_a_number_of_thousands_of_digits_is_still_a_name() -> None:
+    value = b"attachment; filename*" + b"9" * 5000 + b"=a.exe"
+    headers = Headers(b"\r\nContent-Disposition: " + value + b"\r\n\r\n")
+    assert [names[0] for names in disposition_names(headers)] == ["a.exe"]
