@@ -148,7 +148,7 @@ class Child:
         try:
             self._frames.feed(data)
             self._progress()
-        except (ValueError, KeyError, TypeError, StopIteration) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
             self._log.error("a content child answered what is none: {error!r}", error=error)
             self.kill()
         if flags & socket.MSG_CTRUNC:  # out of descriptors: some were lost

@@ -51,7 +51,10 @@ class Frames:
             return None
         text = bytes(self._data[_LENGTH.size : _LENGTH.size + size])
         del self._data[: _LENGTH.size + size]
-        return json.loads(text)
+        try:
+            return json.loads(text)
+        except RecursionError:
+            raise ValueError("a frame nested too deeply") from None
 
     def skip(self, count: int) -> int:
         """Drop up to `count` bytes that are no frame; return how many there were."""

@@ -74,7 +74,7 @@ class _Control(LineReceiver):
         try:
             request = json.loads(line)
             command, token = request["command"], str(request.get("token", ""))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             command = token = None
         match command:
             case "reload":

@@ -25,6 +25,7 @@ _FIELDS = 7
 _PEEKS = frozenset({"splice", "splice_if_sni_matches", "terminate"})
 _LOOK_EVERY = 1.0  # s between two looks at the policy's files
 _MAX_LINE = 8192
+_MAX_DIGITS = 18
 
 
 def reply(line: str, policy: Policy, now: float) -> str:
@@ -35,15 +36,15 @@ def reply(line: str, policy: Policy, now: float) -> str:
     number, _, rest = line.partition(" ")
     fields = [unquote(each, "latin-1") for each in rest.split(" ")]
     fields = [each for each in fields if each][: _FIELDS - 1]
-    if not number.isdigit() or len(fields) != _FIELDS - 1 or len(line) > _MAX_LINE:
-        return f"{number if number.isdigit() else 0} BH message=not-a-question"
+    if _number(number) is None or len(fields) != _FIELDS - 1 or len(line) > _MAX_LINE:
+        return f"{0 if _number(number) is None else number} BH message=not-a-question"
     client, address, port, proxy_port, sni, step = fields
     try:
         if step == "1":
             return f"{number} OK icapd_step1={_first(client, proxy_port, policy, now)}"
         tx = _tunnel(client, address, port, proxy_port, sni, now)
         return f"{number} OK icapd_step2={_second(tx, policy)}"
-    except HeadError:
+    except (HeadError, UnicodeEncodeError):  # the latter for a name of no bytes that TLS can send
         return f"{number} OK icapd_step{'1=bump' if step == '1' else '2=terminate'}"
 
 
@@ -87,7 +88,7 @@ def _known(text: str) -> str | None:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if text.isdigit() else None
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None
 
 
 class Answers:

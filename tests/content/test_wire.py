@@ -60,3 +60,10 @@ def test_an_answer_reads_back_with_its_descriptors() -> None:
     for fd in (*first, *second):
         os.close(fd)
     report.close()
+
+
+def test_a_frame_nested_too_deeply_is_refused() -> None:
+    frames = wire.Frames()
+    frames.feed(len(b"[" * 100_000).to_bytes(4, "big") + b"[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        frames.take()

@@ -53,7 +53,9 @@ def test_answers(tmp_path: Path, line: str, expected: str) -> None:
     assert answer(tmp_path, f"17 {line}") == f"17 OK {expected}"
 
 
-@pytest.mark.parametrize("line", ["", "5", "5 a", "x 10.1.1.1 192.0.2.1 443 443 - 1", "5 " + "a" * 9000])
+@pytest.mark.parametrize(
+    "line", ["", "5", "5 a", "x 10.1.1.1 192.0.2.1 443 443 - 1", "5 " + "a" * 9000, "\u00b2 a b 1 2 c 1"]
+)
 def test_what_is_no_question(tmp_path: Path, line: str) -> None:
     assert answer(tmp_path, line).endswith(" BH message=not-a-question")
 
@@ -83,3 +85,8 @@ def test_the_policys_own_answer(tmp_path: Path) -> None:
     """JSON is YAML, and the answers do not depend on how it is written."""
     policy = json.dumps({"tls": [{"name": "b", "when": {"host": ["bank.test"]}, "action": "splice"}]})
     assert answer(tmp_path, "1 10.1.1.1 192.0.2.1 443 443 bank.test 2", policy) == "1 OK icapd_step2=splice"
+
+
+@pytest.mark.parametrize("port", ["%B2", "9" * 5000])
+def test_a_port_that_is_no_number_is_unknown(tmp_path: Path, port: str) -> None:
+    assert answer(tmp_path, f"5 10.1.1.1 192.0.2.1 443 {port} - 1").startswith("5 OK icapd_step1=")
