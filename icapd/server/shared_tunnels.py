@@ -62,8 +62,9 @@ class SharedStore:
         known = self._known.get(key)
         if known is not None:
             at = known.at
-            if self._map[at : at + _STAMP] == known.stamp:
-                known.ticket = _TICKETS[self._map[at + _STATE]]
+            state = self._map[at + _STATE]
+            if self._map[at : at + _STAMP] == known.stamp and state < len(_TICKETS):
+                known.ticket = _TICKETS[state]
                 return known
             del self._known[key]
         found = self._read(key)
@@ -152,7 +153,7 @@ class SharedStore:
         """Return what lies there, None if it is not whole."""
         slot = self._map[at : at + _SLOT]
         _, checksum, state, _, length, opened = _HEAD.unpack_from(slot)
-        if zlib.crc32(slot[10 : _HEAD.size + length]) != checksum:
+        if state >= len(_TICKETS) or zlib.crc32(slot[10 : _HEAD.size + length]) != checksum:
             return None
         client, port, decision, host = slot[_HEAD.size : _HEAD.size + length].split(b"\n")
         tunnel = SharedTunnel(
