@@ -26,13 +26,13 @@ _WIDTHS = {"time": 24, "client": 15, "user": 12, "method": 7, "action": 8, "rule
 def read_moment(text: str, now: datetime) -> datetime:
     """Return the time that "2026-11-24T10:00", "90m", "24h" or "7d" (ago) says. Raises ValueError."""
     ago = _AGO.fullmatch(text.strip())
-    if ago is not None:
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
     try:
+        if ago is not None:
+            return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
         found = datetime.fromisoformat(text.strip())
-    except ValueError:
+        return found if found.tzinfo else found.astimezone()
+    except (ValueError, OverflowError):  # the latter for years that no calendar here has
         raise ValueError(f"{text!r} is no time such as 2026-11-24T10:00, 90m, 24h or 7d (ago)") from None
-    return found if found.tzinfo else found.astimezone()
 
 
 @dataclass(frozen=True, slots=True)

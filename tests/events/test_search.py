@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -40,9 +41,10 @@ def test_moments(text: str, moment: datetime) -> None:
     assert read_moment(text, NOW) == moment
 
 
-def test_what_is_no_moment_is_said() -> None:
-    with pytest.raises(ValueError, match="'yesterday' is no time such as"):
-        read_moment("yesterday", NOW)
+@pytest.mark.parametrize("text", ["yesterday", "999999d", "0001-01-01T00:00+23:00x"])
+def test_what_is_no_moment_is_said(text: str) -> None:
+    with pytest.raises(ValueError, match=f"'{re.escape(text)}' is no time such as"):
+        read_moment(text, NOW)
 
 
 @pytest.mark.parametrize(
