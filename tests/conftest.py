@@ -23,6 +23,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="PROGRAM",
         help="the Squid to test with, instead of the system's (tests/squids/get prints one); also $ICAPD_TEST_SQUID",
     )
+    parser.addoption(
+        "--deep", action="store_true", help="fuzz each parser with 100,000 inputs instead of 200"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
