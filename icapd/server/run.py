@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _reactor = cast("Reactor", reactor)
 _BACKLOG = 1024
+_OFTEN = 10.0  # s between two complaints of a lack of descriptors
 _STOP = 3.0  # s that scanners have to stop
 _POLL = 0.1  # s between two looks at what is left while draining
 _GRACE = 5  # of those until idle connections are closed
@@ -251,9 +252,16 @@ def _bracketed(host: str) -> str:
 
 def begin_logging(stream: TextIO) -> None:
     """Send what is logged to `stream`, a line each."""
+    told = -_OFTEN
 
     def line(event: LogEvent) -> str | None:
+        nonlocal told
         text = formatEvent(event)
+        if text.startswith("EMFILE encountered"):  # Twisted then closes what it accepts, and tells of each
+            if abs(event["log_time"] - told) < _OFTEN:
+                return None
+            told = event["log_time"]
+            return "icapd: error: no connection can be accepted: Too many open files\n"
         failure = event.get("log_failure")
         if failure is not None:
             text += "\n" + failure.getTraceback()

@@ -81,6 +81,8 @@ def test_without_descriptors_it_neither_spins_nor_dies(tmp_path: Path, workers: 
         assert served.child.process.poll() is None
         assert "Traceback" not in served.child.output()
         assert busy < 0.5, f"{busy:.0%} of a core"
+        told = served.child.output().count("no connection can be accepted: Too many open files")
+        assert workers > 1 or told == 1  # the supervisor hands descriptors on, and has enough of them
     assert len(lines(tmp_path)) == 3
 
 
