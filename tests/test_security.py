@@ -1,0 +1,70 @@
+"""What SECURITY.md points to exists, and README.md points to it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.fuzz import everything
+from tests.fuzz.targets import TARGETS
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "SECURITY.md").read_text()
+ROW = re.compile(r"^\|(?P<kind>[^|]+)\|(?P<design>[^|]+)\|(?P<proof>[^|]+)\|$", re.MULTILINE)
+CLASSES = TEXT.partition("## Known classes")[2].partition("## Fuzzing")[0]
+
+
+def test_every_class_names_tests_that_exist() -> None:
+    rows = [row for row in ROW.finditer(CLASSES) if not re.fullmatch(r"[- ]+|\s*Class\s*", row["kind"])]
+    assert len(rows) >= 25
+    for row in rows:
+        named = re.findall(r"`(tests/[\w/.]+\.py)`", row["proof"])
+        assert named, row["kind"]
+        assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_readme_leads_to_it() -> None:
+    assert "](SECURITY.md)" in (ROOT / "README.md").read_text()
+
+
+def test_every_part_that_reads_has_a_target() -> None:
+    everything()
+    wanted = {
+        "icap-request-head",
+        "icap-response-head",
+        "encapsulated",
+        "connection",
+        "url",
+        "host",
+        "content-disposition",
+    }
+    wanted |= {
+        "media-types",
+        "multipart",
+        "content-encoding",
+        "archives",
+        "pdf",
+        "ole",
+        "rtf",
+        "html",
+        "policy-trees",
+    }
+    wanted |= {
+        "configurations",
+        "lists",
+        "users-files",
+        "decision-line",
+        "formats",
+        "pages",
+        "locations",
+        "clamd-replies",
+    }
+    wanted |= {
+        "child-frames",
+        "child-answers",
+        "helper-lines",
+        "control-lines",
+        "shared-tunnels",
+        "late-blocks",
+    }
+    assert wanted <= TARGETS.keys()
