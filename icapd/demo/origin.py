@@ -17,6 +17,7 @@ import traceback
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote
 
@@ -76,6 +77,11 @@ class Origin(ThreadingHTTPServer):
             self.shutdown()
             self._thread.join(5)
         self.server_close()
+
+    def server_bind(self) -> None:
+        """Bind without asking for the address's name, as http.server does: it may wait 10 s for an answer."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), self.port
 
     def get_request(self) -> tuple[socket.socket, Any]:
         """Accept one connection, recorded before a byte of it is read."""

@@ -12,7 +12,7 @@ from icapd.demo.contacts import Accepted, HelloReceived, RequestReceived
 from icapd.demo.lab import Lab, squid_program
 from icapd.demo.origin import Origin
 from icapd.demo.plan import Plan, ProxyPort
-from tests.e2e.network import ORIGIN
+from tests.e2e.network import CLIENT, ORIGIN, UNREAD6
 from tests.e2e.tunnel_client import Got, ask
 
 if TYPE_CHECKING:
@@ -72,6 +72,9 @@ tls:
   - name: named
     when: {{host: [named.lab.test]}}
     action: splice_if_sni_matches
+  - name: six
+    when: {{host: ["{UNREAD6}"]}}
+    action: splice
 """
 
 
@@ -92,6 +95,10 @@ class Intercepting:
         ports = [ProxyPort("bump", bump=True), ProxyPort("plain", bump=False)]
         if network is not None:
             ports += [ProxyPort("in", False, "tproxy", 80), ProxyPort("tls", True, "tproxy", 443)]
+            ports += [
+                ProxyPort("nat", False, "intercept", 3480),
+                ProxyPort("nattls", True, "intercept", 3443),
+            ]
         address = "127.0.0.2" if network is None else ORIGIN
         self.plan = Plan(policy=POLICY, names=(*HOSTS, *OTHERS), address=address, proxy_ports=tuple(ports))
         self._directory = directory
@@ -129,11 +136,17 @@ class Intercepting:
             )
 
     def intercepted(
-        self, *, sni: str | None, host: str, address: str = ORIGIN, said: bytes | None = None
+        self,
+        *,
+        sni: str | None,
+        host: str,
+        address: str = ORIGIN,
+        said: bytes | None = None,
+        source: str = CLIENT,
     ) -> Outcome:
         """Connect to the origin's address, as a client that knows of no proxy."""
         with self.inside("client"):
-            return self._outcome((address, 443), connect=None, sni=sni, host=host, said=said)
+            return self._outcome((address, 443), connect=None, sni=sni, host=host, said=said, source=source)
 
     def inside(self, name: str) -> AbstractContextManager[None]:
 

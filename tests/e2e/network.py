@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CLIENT, ORIGIN = "10.8.0.2", "10.9.1.1"
+NAT_CLIENT = "10.8.0.3"  # what comes from here goes to Squid's machine by NAT, where there is nft
+ELSEWHERE, DENIED, ORIGIN6, UNREAD6 = (
+    "10.9.1.3",
+    "10.9.1.77",
+    "fd09::1",
+    "fd09::2",
+)  # further addresses of the origins' machine
+_NAT = """
+table ip icapd_nat {{
+  chain prerouting {{
+    type nat hook prerouting priority dstnat; policy accept;
+    ip saddr {client} tcp dport 80 redirect to :{http}
+    ip saddr {client} tcp dport 443 redirect to :{https}
+  }}
+}}
+"""
 _NEWNET = 0x40000000  # CLONE_NEWNET
 _C = ctypes.CDLL(None, use_errno=True)
 _HERE = "/proc/thread-self/ns/net"
@@ -55,11 +72,25 @@ class Network:
             _ip("-6 rule add iif s0 lookup 100", "-6 rule add iif s1 lookup 100")
             _ip("-6 route add local ::/0 dev lo table 100")
         with self.inside("client"):
-            _ip(f"addr add {CLIENT}/24 dev c0", "link set c0 up", "route add default via 10.8.0.1")
+            _ip(f"addr add {CLIENT}/24 dev c0", f"addr add {NAT_CLIENT}/24 dev c0")
+            _ip("link set c0 up", "route add default via 10.8.0.1")
             _ip("-6 addr add fd08::2/64 dev c0 nodad", "-6 route add default via fd08::1")
         with self.inside("origin"):
-            _ip(f"addr add {ORIGIN}/24 dev o0", "link set o0 up", "route add default via 10.9.1.254")
-            _ip("-6 addr add fd09::1/64 dev o0 nodad", "-6 route add default via fd09::254")
+            _ip(f"addr add {ORIGIN}/24 dev o0", f"addr add {ELSEWHERE}/24 dev o0")
+            _ip(f"addr add {DENIED}/24 dev o0")
+            _ip("link set o0 up", "route add default via 10.9.1.254")
+            _ip(f"-6 addr add {UNREAD6}/64 dev o0 nodad")
+            _ip(f"-6 addr add {ORIGIN6}/64 dev o0 nodad", "-6 route add default via fd09::254")
+
+    def redirect(self, http: int, https: int) -> bool:
+        """Bring what NAT_CLIENT opens to these ports of Squid's machine; False where there is no nft."""
+        nft = shutil.which("nft", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+        if nft is None:
+            return False
+        rules = _NAT.format(client=NAT_CLIENT, http=http, https=https)
+        with self.inside("squid"):
+            done = subprocess.run([nft, "-f", "-"], input=rules, text=True, capture_output=True, check=False)
+        return done.returncode == 0
 
     @contextlib.contextmanager
     def inside(self, name: str) -> Iterator[None]:

@@ -39,15 +39,17 @@ def ask(
     sni: str | None,
     host: str,
     said: bytes | None = None,
-    family: socket.AddressFamily = socket.AF_INET,
+    source: str = "",
 ) -> Got:
     """Connect to `place`, open a tunnel to `connect` (HOST:PORT, None: no CONNECT), ask GET / of `host` inside.
 
-    `said` is sent as it is in place of TLS. Whatever ends the connection early leaves the rest empty.
+    `source` is the address it comes from. `said` is sent as it is in place of TLS. Whatever ends the connection early leaves the rest empty.
     """
     got = Got()
-    with contextlib.suppress(OSError), socket.socket(family) as plain:
+    with contextlib.suppress(OSError), socket.socket() as plain:
         plain.settimeout(_SECONDS)
+        if source:
+            plain.bind((source, 0))
         plain.connect(place)
         if connect is not None:
             plain.sendall(f"CONNECT {connect} HTTP/1.1\r\nHost: {connect}\r\n\r\n".encode())
