@@ -72,7 +72,7 @@ class Reloader:
         if generation.cache is not None:
             generation.cache.adopt(config.verdict_cache)
         site.replace(generation)
-        old.scans.retire()
+        old.scans.retire(generation.scans)
 
     def _adopt(self, loaded: tuple[Config, Generation]) -> Reloaded:
         config, generation = loaded

@@ -111,21 +111,32 @@ class Scans:
         self._used = used
         self._count = 0  # under way
         self._retired = False
+        self._successor: Scans | None = None
 
     def start(self) -> Deferred[None]:
         """Make ready; fails with an IcapdError that is for the user."""
         return _deferred(self.scanners.start()) if self._used else succeed(None)
 
     def scan(self, tx: Transaction, shape: Shape, body: Body) -> Deferred[Scanned]:
-        """Scan; never fails. Cancel it when nobody waits any more; `body` may be closed then."""
+        """Scan; never fails. Cancel it when nobody waits any more; `body` may be closed then.
+
+        A message that began before a reload, and is whole only now, is scanned by what has taken over.
+        """
+        scans = self
+        while scans._successor is not None and not scans._count:
+            scans = scans._successor
+        return scans.begin(tx, shape, body)
+
+    def begin(self, tx: Transaction, shape: Shape, body: Body) -> Deferred[Scanned]:
+        """Scan by these scanners."""
         self._count += 1
         scan: Deferred[Scan] = _deferred(self.scanners.scan(tx, shape, body))
         scanned = scan.addCallbacks(_scanned, _failed)
         return scanned.addBoth(self._ended)
 
-    def retire(self) -> Deferred[None]:
+    def retire(self, successor: Scans | None = None) -> Deferred[None]:
         """Stop the scanners when the last scan has ended; fires when that is so or begun."""
-        self._retired = True
+        self._retired, self._successor = True, successor
         return self._stop() if not self._count else Deferred()
 
     def _ended(self, scanned: Scanned) -> Scanned:

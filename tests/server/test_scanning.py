@@ -63,6 +63,17 @@ def test_scanners_that_are_idle_stop_at_once() -> None:
     assert scanner.stopped == 1
 
 
+def test_what_began_before_a_reload_and_is_whole_after_it_is_scanned_by_the_successors() -> None:
+    scanners = [StandIn(), StandIn(), StandIn()]
+    first, second, third = map(Scans, scanners)
+    first.retire(second)
+    second.retire(third)
+    (found,) = scan(first, MARK)
+    assert found.findings == (MALWARE,)
+    assert [one.bodies for one in scanners] == [[], [], [MARK]]
+    assert [one.stopped for one in scanners] == [1, 1, 0]
+
+
 def test_scanners_that_nothing_uses_are_not_started() -> None:
     scanner = StandIn()
     scans = Scans(scanner, used=False)

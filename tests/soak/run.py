@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GROWTH = 0.05  # of memory that is let be
+_SHOWN = 20
 _RELOAD = 4.0  # s between two reloads
 
 
@@ -33,6 +34,7 @@ class Soak:
     records: int = 0
     events: int = 0
     missing: int = 0
+    unscanned: list[str] = field(default_factory=list)  # records of what a scanner could not look at
     connects: int = 0  # records of them
     doubled: int = 0
     stray: int = 0
@@ -61,6 +63,7 @@ class Soak:
             wrong.append(f"memory grew by {self.growth:.1%}")
         if self.after > self.before:
             wrong.append(f"{self.after} descriptors, {self.before} at the start")
+        wrong += [f"not scanned: {record}" for record in self.unscanned]
         wrong += [line for line in self.output.splitlines() if "Traceback" in line or " lost" in line]
         return wrong
 
@@ -191,7 +194,11 @@ def _count(directory: Path, crowd: list[Client], result: Soak) -> None:
             result.events += 1
         elif line["method"] == "CONNECT":
             result.connects += 1
-        elif not line["url"].rpartition("/")[2].startswith("100"):
+        if line.get("errors") and len(result.unscanned) < _SHOWN:
+            result.unscanned.append(f"{line['url']}: {line['action']}, {line['errors']}")
+        if "event" in line or line["method"] == "CONNECT":
+            continue
+        if not line["url"].rpartition("/")[2].startswith("100"):
             mine[line["url"]] += 1
     answered = {url for one in crowd for url in one.answered}
     left = {url for one in crowd for url in one.left}
