@@ -68,3 +68,10 @@ def test_every_part_that_reads_has_a_target() -> None:
         "late-blocks",
     }
     assert wanted <= TARGETS.keys()
+
+
+def test_what_serves_does_not_know_how_to_read_the_ca() -> None:
+    served = ("server", "adapters", "content", "policy", "lists", "events", "directory", "protocol")
+    files = [file for name in served for file in (ROOT / "icapd" / name).rglob("*.py")]
+    assert [file for file in files if "icapd.pki" in file.read_text()] == []
+    assert "icapd.pki" not in (ROOT / "icapd/cli/serve.py").read_text()
