@@ -15,7 +15,7 @@ import click
 
 from icapd.cli.options import config_option
 from icapd.cli.scanning import Asked as AskedAdapters
-from icapd.cli.scanning import engine_findings, interception_findings, use_findings
+from icapd.cli.scanning import adapter_findings, interception_findings, use_findings
 from icapd.cli.subject import Subject, is_policy
 from icapd.cli.trace import plain
 from icapd.config import Config, load_config, render_config
@@ -131,7 +131,7 @@ class _Checked:
             yield from _errors(error)
         else:
             self.asked = AskedAdapters(self.adapters)
-            yield from engine_findings(config, self.adapters, self.asked)
+            yield from adapter_findings(config, self.adapters, self.asked)
         if self.policy is not None:
             yield from use_findings(config, self.policy)
             yield from interception_findings(config, self.policy)

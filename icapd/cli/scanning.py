@@ -51,7 +51,7 @@ class Asked:
         self.failed[name] = " ".join(str(failure.value).split())[:300] or type(failure.value).__name__
 
 
-def engine_findings(config: Config, adapters: Sequence[Loaded], asked: Asked) -> Iterator[Finding]:
+def adapter_findings(config: Config, adapters: Sequence[Loaded], asked: Asked) -> Iterator[Finding]:
     """Yield a warning for each adapter that cannot look at anything now."""
     for one in adapters:
         why = asked.failed.get(one.name)
