@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-RELOADS = int(os.environ.get("ICAPD_TEST_RELOADS", "16"))  # 500 by hand
+RELOADS = int(os.environ.get("ICAPD_TEST_RELOADS", "11"))  # 500 by hand
 GOOD = {"access": [{"name": "bad", "when": {"host": ["bad.example"]}, "action": "block"}]}
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-CUTS = int(os.environ.get("ICAPD_TEST_CUTS", "15"))  # 500 by hand
+CUTS = int(os.environ.get("ICAPD_TEST_CUTS", "6"))  # 500 by hand
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 

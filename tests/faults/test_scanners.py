@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import pytest
 
 from tests.clam import CLAMD, clam_running, eicar
+from tests.content.making import zipped
 from tests.server.asking import Asking, chunks, respmod
 from tests.server.working import descendants, lines, told, until, working
 
@@ -23,10 +24,10 @@ needs_clamd = pytest.mark.skipif(CLAMD is None, reason="needs clamd")
 class Downloads:
     """Clients that fetch what is clean and what is not; what became of each is in `seen`."""
 
-    def __init__(self, port: int, clients: int = 4) -> None:
+    def __init__(self, port: int, clients: int = 4, *, zip_all: bool = False) -> None:
         self.seen: dict[str, bool] = {}  # URL: whether it was blocked
         self.failed: list[str] = []
-        self._port = port
+        self._port, self._zipped = port, zip_all
         self._over = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(each,)) for each in range(clients)]
 
@@ -48,6 +49,7 @@ class Downloads:
                 bad = number % 2
                 url = f"http://a.example/{'bad' if bad else 'good'}/{client}-{number}"
                 body = eicar() + b" " * (number % 50) if bad else b"%d-%d" % (client, number)
+                body = zipped(("a", body)) if self._zipped else body
                 try:
                     answer = link.ask(respmod(url, body=chunks(body)), "RESPMOD")
                 except (OSError, AssertionError):
@@ -96,7 +98,7 @@ def test_children_that_are_killed_under_load(tmp_path: Path) -> None:
     pytest.importorskip("yara")
     adapters = [{"yara": {"rules": ["e.yar"]}}]
     with working(tmp_path, workers=1, adapters=adapters) as served:
-        with Downloads(served.icap) as load:
+        with Downloads(served.icap, zip_all=True) as load:
             for _ in range(5):
                 before = load.good()
                 until(lambda: load.good() > before + 5)  # noqa: B023
