@@ -40,6 +40,12 @@ _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 _FINDING = re.compile(r'"(?:error|warning|note)",\s*"(?!error|warning|note)([a-z-]+)"')
 # Commands that are shown but not run here, with what keeps them from it.
 NOT_RUN = {
+    **dict.fromkeys(
+        ("icapd init", "icapd init --dry-run"), "writes to /etc, or says what it would; tests/cli/test_init.py"
+    ),
+    "icapd check": "of /etc/icapd; tests/cli/test_check.py",
+    "icapd doctor": "asks a running Squid and icapd; tests/e2e/test_doctor.py",
+    "icapd serve": "serves until it is told to stop; tests/server/test_run.py",
     "icapd reload -c icapd.yaml": "asks a running icapd; tests/cli/test_reload.py",
     "icapd ping -c icapd.yaml": "asks a running icapd; tests/cli/test_ping.py",
     "icapd events -c icapd.yaml --since 24h --action block --client 10.0.0.0/8": "tests/cli/test_events.py",
