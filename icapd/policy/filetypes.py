@@ -40,6 +40,10 @@ _OOXML = rb"PK\x03\x04.{26,2000}?(?:\[Content_Types\]\.xml|_rels/).{0,4000}%s/"
 _ODF = rb"PK\x03\x04.{26}mimetypeapplication/vnd\.oasis\.opendocument\.%s"
 # What no text has in its first 64 bytes and every header of an executable does.
 _BINARY = rb"(?=.{0,62}?[\0-\x08\x0e-\x1a\x1c-\x1f])"
+# Two bytes are no signature, any data has them once in 65,536: the kind of file and the name count too.
+_MODE = rb"[\x10-\x1f\x20-\x2f\x40-\x4f\x60-\x6f\x80-\x8f\xa0-\xaf\xc0-\xcf]"
+_OLD_CPIO = rb"\xc7\x71.{5}%b.{12}[\x01-\xff][\0-\x03].{4}[^\0]|" % _MODE
+_OLD_CPIO += rb"\x71\xc7.{4}%b.{13}[\0-\x03][\x01-\xff].{4}[^\0]" % _MODE
 _WINDOWS = "application/x-msdownload application/vnd.microsoft.portable-executable application/x-dosexec "
 _WINDOWS += "application/x-msdos-program application/x-msdos-windows application/exe application/x-exe "
 _WINDOWS += "application/x-ms-dos-executable application/x-winexe application/dos-exe"
@@ -122,11 +126,11 @@ TYPES = {
         _type("xz", "application/x-xz", rb"\xfd7zXZ\0"),
         _type("lzma", "application/x-lzma", rb"[\x5d\x6c\x2c]\0\0.{2}(?:\xff{8}|.{5}\0{3})"),
         _type("lzip", "application/lzip application/x-lzip", rb"LZIP\x01"),
-        _type("compress", "application/x-compress", rb"\x1f[\x9d\xa0]"),
+        _type("compress", "application/x-compress", rb"\x1f\x9d[\x09-\x10\x89-\x90]"),
         _type("zstd", "application/zstd application/x-zstd", rb"\x28\xb5\x2f\xfd"),
         _type("lz4", "application/x-lz4", rb"\x04\x22\x4d\x18"),
         _type("tar", "application/x-tar application/x-gtar", rb".{257}ustar"),
-        _type("cpio", "application/x-cpio", rb"07070[127]|\xc7\x71|\x71\xc7"),
+        _type("cpio", "application/x-cpio", rb"07070[127]|" + _OLD_CPIO),
         _type("cab", "application/vnd.ms-cab-compressed application/x-cab", rb"MSCF\0\0\0\0|ISc\("),
         _type("arj", "application/x-arj", rb"\x60\xea.{2}\x1e\x0a?"),
         _type("ace", "application/x-ace-compressed", rb".{7}\*\*ACE\*\*"),

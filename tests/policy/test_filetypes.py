@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import zipfile
 from io import BytesIO
 
@@ -100,3 +101,16 @@ def test_hostile_beginnings_take_little_time() -> None:
         b"<" * 50_000,
     ):
         sniff(head)
+
+
+def test_two_bytes_are_no_archive() -> None:
+    rest = bytes(range(7, 256))
+    for start in (b"\x1f\x9d\x35", b"\x1f\xa0\x01", b"\xc7\x71", b"\x71\xc7"):
+        assert not {"compress", "cpio"} & set(sniff(start + rest))
+    assert sniff(b"\x1f\x9d\x90" + rest) == ("compress",)
+
+
+def test_old_cpio_in_both_orders() -> None:
+    for order in ("<", ">"):
+        head = struct.pack(f"{order}13H", 0o070707, 1, 2, 0o100644, 0, 0, 1, 0, 0, 0, 6, 0, 5)
+        assert sniff(head + b"a.txt\0hello\0") == ("cpio",)
