@@ -96,7 +96,7 @@ def test_the_units_and_the_configuration_fit_together(tmp_path: Path) -> None:
     assert "squid.service" in of_service["Unit"]["Before"]
     assert of_service["Service"]["Type"] == "notify"
     reloads = re.findall(r"^ExecReload=(.*)$", service(), re.MULTILINE)
-    assert reloads == ["/usr/bin/icapd check --quiet --no-squid", "/bin/kill -HUP $MAINPID"]
+    assert reloads == ["/usr/bin/icapd check --quiet --no-squid", "/bin/sh -c 'kill -HUP $MAINPID'"]
 
 
 @pytest.mark.parametrize("drop_in", DROP_INS, ids=lambda path: path.stem)
