@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """\
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs behind itself ignore it
 from icapd.cli.awaiting import await_on_reactor
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
