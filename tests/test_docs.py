@@ -41,7 +41,8 @@ _FINDING = re.compile(r'"(?:error|warning|note)",\s*"(?!error|warning|note)([a-z
 # Commands that are shown but not run here, with what keeps them from it.
 NOT_RUN = {
     **dict.fromkeys(
-        ("icapd init", "icapd init --dry-run"), "writes to /etc, or says what it would; tests/cli/test_init.py"
+        ("icapd init", "icapd init --dry-run"),
+        "writes to /etc, or says what it would; tests/cli/test_init.py",
     ),
     "icapd check": "of /etc/icapd; tests/cli/test_check.py",
     "icapd doctor": "asks a running Squid and icapd; tests/e2e/test_doctor.py",
