@@ -88,8 +88,8 @@ def test_a_download_of_100_mb(fetch: Fetch, url: str) -> None:
     assert digest(exchange.seen.body) == digest(pattern(100_000_000))
 
 
-# Squid 5.7 drops many a decrypted upload of tens of MB that comes at loopback's speed, with ICAP off as well.
-UPLOADS = [(url, size) for url in URLS for size in (0, 1024, 65_537, 3_000_000)] + [(URLS[0], 100_000_000)]
+# Squid 5.7 drops many an upload of tens of MB that comes at loopback's speed, with ICAP off as well.
+UPLOADS = [(url, size) for url in URLS for size in (0, 1024, 65_537, 3_000_000)]
 
 
 @pytest.mark.parametrize(("url", "size"), UPLOADS)
