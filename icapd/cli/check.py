@@ -17,10 +17,10 @@ from icapd.cli.options import config_option
 from icapd.cli.scanning import Asked as AskedAdapters
 from icapd.cli.scanning import adapter_findings, interception_findings, use_findings
 from icapd.cli.subject import Subject, is_policy
-from icapd.cli.trace import plain
 from icapd.config import Config, load_config, render_config
 from icapd.directory import load_directory
 from icapd.errors import ConfigErrors, IcapdError
+from icapd.events.formats import plain
 from icapd.pages import Pages
 from icapd.pki import database_findings, findings
 from icapd.policy import load_policy

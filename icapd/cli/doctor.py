@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import click
 
 from icapd.cli.options import config_option
-from icapd.cli.trace import plain
 from icapd.config import load_config
 from icapd.errors import IcapdError
+from icapd.events.formats import plain
 from icapd.policy import load_policy
 from icapd.squid.accesslog import read_entry
 from icapd.squid.pins import Detected, Pinned, Thresholds, detect

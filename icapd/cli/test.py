@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import click
 
 from icapd.cli.subject import Subject, open_subject
-from icapd.cli.trace import as_text, plain
+from icapd.cli.trace import as_text
 from icapd.errors import IcapdError
+from icapd.events.formats import plain
 from icapd.policy.testfile import Case, Suite, differences, read_suite
 
 if TYPE_CHECKING:

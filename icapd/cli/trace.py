@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from icapd.adaptation import display_url
+from icapd.events.formats import plain
 from icapd.policy.explain import (
     Asked,
     Explanation,
@@ -37,11 +38,6 @@ def as_text(explanation: Explanation, subject: Subject, *, whole: bool = False) 
     for asked in explanation.asked:
         lines += ["", *_point(asked, whole=whole)]
     return "\n".join(map(plain, lines))
-
-
-def plain(text: str) -> str:
-    """Return `text` fit for a terminal: what is not printable is written as an escape."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _head(explanation: Explanation, subject: Subject) -> Iterator[str]:

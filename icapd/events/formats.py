@@ -23,7 +23,8 @@ _MEDIUM = 5
 _LOW = 2
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """Return a value fit for a line or a terminal: what is not printable is written as an escape."""
     text = "" if value is None else str(value)
     if text.isprintable():
         return text
@@ -31,20 +32,20 @@ def _plain(value: object) -> str:
 
 
 def _quoted(value: object) -> str:
-    return _plain(value).replace("\\", "\\\\").replace('"', '\\"')
+    return plain(value).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _header(value: object) -> str:
-    return _plain(value).replace("\\", "\\\\").replace("|", "\\|")
+    return plain(value).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def _extension(value: object) -> str:
-    return _plain(value).replace("\\", "\\\\").replace("=", "\\=")
+    return plain(value).replace("\\", "\\\\").replace("=", "\\=")
 
 
 def _word(value: object) -> str:
     """One field of a line whose fields blanks divide; "-" is none."""
-    return "".join(f"%{ord(one):02X}" if one in ' "%' else one for one in _plain(value)) or "-"
+    return "".join(f"%{ord(one):02X}" if one in ' "%' else one for one in plain(value)) or "-"
 
 
 def _severity(record: Record) -> int:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from icapd.events.formats import plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -116,7 +118,7 @@ def as_table(record: Record) -> str:
     """Return one line for people: what is not printable is spelled out, long values are cut."""
     cells = [_cell(name, record) for name in ("time", "client", "user", "action", "method")]
     why = record.get("threat") or record.get("rule") or record.get("category") or ""
-    return "  ".join([*cells, _plain(record.get("url") or ""), f"({_plain(why)})" if why else ""]).rstrip()
+    return "  ".join([*cells, plain(record.get("url") or ""), f"({plain(why)})" if why else ""]).rstrip()
 
 
 def _cell(name: str, record: Record) -> str:
@@ -124,12 +126,8 @@ def _cell(name: str, record: Record) -> str:
     if name == "action":
         value = value or record.get("event")
     width = _WIDTHS[name]
-    text = "-" if value is None else _plain(value)
+    text = "-" if value is None else plain(value)
     return (text if len(text) <= width else text[: width - 1] + "…").ljust(width)
-
-
-def _plain(value: object) -> str:
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(value))
 
 
 def as_csv(record: Record) -> str:
@@ -140,5 +138,5 @@ def as_csv(record: Record) -> str:
 
 
 def _harmless(value: object) -> str:
-    text = "" if value is None else _plain(value)
+    text = "" if value is None else plain(value)
     return "'" + text if text.startswith(_FORMULA) else text
