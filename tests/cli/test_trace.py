@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from icapd.cli.subject import open_subject
-from icapd.cli.trace import MAX_STEPS, as_text, plain
+from icapd.cli.trace import MAX_STEPS, as_text
 from icapd.policy.explain import explain
 from icapd.policy.question import Answered, Question
 
@@ -17,10 +17,6 @@ def text_of(folder: Path, policy: str, question: Question, *, whole: bool = Fals
     (folder / "p.yaml").write_text(policy)
     subject = open_subject(folder / "p.yaml")
     return as_text(explain(subject.policy, question), subject, whole=whole).replace(str(folder), "DIR")
-
-
-def test_plain() -> None:
-    assert plain("a\x1b[2J\u202e é\n") == "a\\x1b[2J\\u202e é\\n"
 
 
 def test_both_points_of_a_response(tmp_path: Path) -> None:

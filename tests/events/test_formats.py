@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from icapd.events.formats import FORMATS, cef, ecs, kwts, leef, squid
+from icapd.events.formats import FORMATS, cef, ecs, kwts, leef, plain, squid
 
 HOSTILE = 'a|b=c\\d"e f\r\ng\x1b[2J\u202eh\ti\x00\u2028j'
 RECORD: dict[str, Any] = {
@@ -63,3 +63,7 @@ def test_kwts_quotes() -> None:
     line = kwts({**RECORD, "user": 'a"b\\'})
     assert line.startswith('type="Response": method="GET": action="Block": blocked_by_rule="access_rules [')
     assert 'http_user_name="a\\"b\\\\"' in line
+
+
+def test_plain() -> None:
+    assert plain("a\x1b[2J\u202e é\n") == "a\\x1b[2J\\u202e é\\n"
