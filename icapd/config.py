@@ -19,7 +19,6 @@ from icapd.facts import UserHeaders, user_headers
 from icapd.options import (
     Acl,
     AdapterEntry,
-    AdapterText,
     CacheOptions,
     ContentSettings,
     FieldName,
@@ -41,6 +40,7 @@ from icapd.options import (
     standard_output,
 )
 from icapd.options import Options as _Options
+from icapd.recording import EventOptions, MetricsAddress, event_contradictions
 from icapd.source import read_document, validate
 
 if TYPE_CHECKING:
@@ -241,6 +241,10 @@ class Options(_Options):
     decisions: Annotated[File | None, BeforeValidator(standard_output)] = Field(
         default=None, description="file for one line per decision; - is standard output"
     )
+    events: EventOptions = EventOptions()
+    metrics: MetricsAddress | None = Field(
+        default=None, description="ADDRESS:PORT for /metrics, /healthz and /readyz; unless given, none"
+    )
     control: File | None = Field(default=None, description="Unix socket for `icapd reload`")
     peers: tuple[Network, ...] = Field(default=("127.0.0.0/8", "::1/128"), description="who may connect")
     tls: Tls | None = Field(default=None, description="certificate and key for icaps://")
@@ -302,6 +306,7 @@ def _contradictions(document: Document, options: Options) -> list[ConfigError]:
             errors.append(document.error(("squid", "groups", i), f"the group {group.name} is here twice"))
         groups.add(group.name.casefold())
     errors += _adapters_named_alike(document, options.adapters)
+    errors += event_contradictions(document, options.events)
     return errors + list(_ldap_contradictions(document, options.users.ldap))
 
 
@@ -340,6 +345,8 @@ def _resolved(options: _Model, base: Path) -> _Model:
             update[name] = base / value
         elif isinstance(value, BaseModel):
             update[name] = _resolved(value, base)
+        elif isinstance(value, tuple):
+            update[name] = tuple(_resolved(one, base) if isinstance(one, BaseModel) else one for one in value)
     return options.model_copy(update=update)
 
 
@@ -376,10 +383,8 @@ def _flow(value: object) -> str:  # noqa: PLR0911  (one for each kind of value)
             return json.dumps(value.text, ensure_ascii=False)
         case AdapterEntry():
             return _flow(value.root)
-        case AdapterText() | dict():
+        case BaseModel() | dict():
             return _flow_mapping({name: item for name, item in dict(value).items() if item is not None})
-        case BaseModel():
-            return _flow_mapping(dict(value))
         case tuple() | list():
             return "[" + ", ".join(map(_flow, value)) + "]"
     return json.dumps(str(value), ensure_ascii=False)
