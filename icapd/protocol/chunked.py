@@ -22,6 +22,7 @@ from icapd.protocol.errors import RemoteProtocolError
 from icapd.protocol.events import BodyEnded, DataReceived
 
 _CRLF = b"\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
 _PLAIN_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})\r\n")
 
 
@@ -99,6 +100,42 @@ class ChunkReader:
         if not run.is_empty:
             return run.event(), run.at
         return (None, at) if run.last_chunk is None else self._read_trailer(data, run.at)
+
+    def skim(self, data: bytes, at: int) -> bool | None:
+        """Read all of data[at:], if it can be passed on as it is; return whether it ends the body.
+
+        None, and nothing is read, if it holds an extension, a trailer, half a chunk line, or more than
+        the body.
+        """
+        if self._end is not None or self._owes_crlf:
+            return None
+        left, total, size = self._left, self.total, len(data)
+        ended = False
+        while not ended:
+            if left:
+                end = at + left
+                if end >= size:
+                    total += size - at
+                    left = end - size
+                    self._owes_crlf = not left
+                    break
+                if data[end : end + 2] != _CRLF:
+                    return None
+                total += left
+                at = end + 2
+                left = 0
+            if at == size:
+                break
+            line = _PLAIN_LINE.match(data, at)
+            if line is None:
+                return None
+            left = int(line[1], 16)
+            ended = not left
+            if ended and data[at:] != _LAST_CHUNK:
+                return None
+            at = line.end()
+        self._left, self.total = left, total
+        return ended
 
     def _read_plain(self, run: _Run) -> None:
         """Read what is most of any body, whole chunks without extensions; what follows may be anything."""

@@ -40,6 +40,11 @@ class State(enum.Enum):
 HEAD, PREVIEW, AWAITING, BODY, COMPLETE = State
 
 
+# What stands for a request that was read elsewhere, and for the answer to it.
+ASIDE = RequestReceived(b"", b"", {}, None, None, b"res-body", None, frozenset(), close=False)
+_STREAM = Answer(200, streams=True)
+
+
 class ServerConnection(Connection):
     """Events of a client's requests, and the bytes that answer them."""
 
@@ -124,6 +129,37 @@ class ServerConnection(Connection):
         `held_back`: it was a preview whose client now keeps the rest of the body to itself.
         """
         self._after_preview = held_back
+
+    def echoed_aside(self, data: bytes, at: int) -> None:
+        """Note that the heads of a request were read, and answered by a head, elsewhere, while `is_fresh`.
+
+        Its body begins at data[at:], and is to be that of the answer.
+        """
+        self._buffer, self._at, self._scanned = data, at, 0
+        self._reader = ChunkReader()
+        self._taken = 0
+        self._in_preview = self._after_preview = False
+        self.state = BODY
+        self.request = ASIDE
+        self._answering = _STREAM
+
+    def pass_on(self) -> bool | None:
+        """Take all that is unread of a body as the same of the answer; return whether both have ended.
+
+        None, and nothing is taken, where `next_event` has to read it.
+        """
+        reader, buffer = self._reader, self._buffer
+        if self.state is not BODY or reader is None or type(buffer) is not bytes or self._answering is None:
+            return None
+        ended = reader.skim(buffer, self._at)
+        if ended is None:
+            return None
+        self._at = len(buffer)
+        if ended:
+            self._end_reading()
+            self.state = COMPLETE
+            self._finish()
+        return ended
 
     def _body_ended(self, event: BodyEnded) -> BodyEnded | PreviewEnded:
         self._end_reading()

@@ -30,6 +30,11 @@ def echo(icap: RequestReceived, answer: Answer) -> IcapAnswer:
     head = icap.request_head if is_request else icap.response_head
     if isinstance(answer, UseEdited):
         head = answer.head
+    return begun_echo(head, b"req" if is_request else b"res", streams=icap.body is not None)
+
+
+def begun_echo(head: bytes | None, entity: bytes, *, streams: bool = True) -> IcapAnswer:
+    """Return the same, of the `head` of a request (entity b"req") or response (b"res")."""
     if head is not None:
         head = head[:-2] + _VIA + b"\r\n"
-    return IcapAnswer(200, head, b"req" if is_request else b"res", streams=icap.body is not None)
+    return IcapAnswer(200, head, entity, streams=streams)

@@ -43,7 +43,12 @@ class IcapProtocol(Lifetime):
         if self._lingering:
             return
         conn = self.conn
-        if conn.is_fresh and not (self._paused or self.sender.congested) and self._answered_quickly(data):
+        if conn.is_fresh:
+            if not (self._paused or self.sender.congested) and self._answered_quickly(data):
+                return
+        elif self.plan is _ECHO and not (self._paused or conn.unread or self.sender.congested):
+            conn.receive(data)
+            self._pass_on(data)
             return
         conn.receive(data)
         self._advance()
@@ -55,13 +60,42 @@ class IcapProtocol(Lifetime):
             return False
         if quick is None:
             return False
-        answer, held_back = quick
+        answer, held_back, body = quick
+        if body:
+            self._begin_echo(data, body, answer)
+            return True
         self.conn.answered_aside(held_back=held_back)
         self.since = self.site.tick
         self.sender.write(answer)
         if self.sender.congested:
             self._set_paused(True)
         return True
+
+    def _begin_echo(self, data: bytes, at: int, head: bytes) -> None:
+        self.conn.echoed_aside(data, at)
+        self.plan = _ECHO
+        self.message = None
+        self.sender.hold()
+        self.sender.write(head)
+        self._pass_on(memoryview(data)[at:])  # not copied
+
+    def _pass_on(self, run: bytes | memoryview) -> None:
+        """Send back what has just come of a body, `run`, unread if it is plain."""
+        conn, sender = self.conn, self.sender
+        limit = self.site.config.limits.body_bytes
+        ended = None if limit and conn.body_bytes + len(run) > limit else conn.pass_on()
+        if ended is None:
+            self._advance()
+            return
+        if run:
+            sender.write(run)
+        sender.release()
+        self.since = self.site.tick
+        if ended:
+            self.plan = _NONE
+            self._rest()
+        elif sender.congested:
+            self._set_paused(True)
 
     # -- events to answers -----------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from zope.interface import implementer
 
 from icapd.protocol import RemoteProtocolError, ServerConnection
 from icapd.protocol.server import BODY, HEAD, PREVIEW
-from icapd.server.message import NO_ANSWER, Message
+from icapd.server.message import NO_ANSWER, Message, recorded
 from icapd.server.sending import DirectSender, TlsSender
 from icapd.server.site import TICK, Site
 from icapd.server.transfer import Transfer
@@ -237,9 +237,10 @@ class Lifetime(Protocol):
         elif age > limit:
             self._wire.abortConnection()
         elif age >= _UNREAD_TICKS * TICK and not self._reads_ahead and self.conn.state is BODY:
-            if self.plan is ECHO and self.message is not None:
+            if self.plan is ECHO and self.conn.request is not None:
                 self.plan = FOLLOW
-                self.transfer = Transfer.behind_echo(self, self.message)
+                message = self.message or recorded(self.site, self.conn.request)
+                self.transfer = Transfer.behind_echo(self, message)
             if self.transfer is not None:
                 self._reads_ahead = True
                 self._advance()

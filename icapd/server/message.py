@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from icapd.adaptation import Scanned, UseEdited, UseVirgin, adapt, conclude, display_url
 from icapd.content.shape import shape_of
 from icapd.events import decision_line, with_tunnel
-from icapd.transaction import Point
+from icapd.transaction import Point, Transaction
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from icapd.policy import Decision
     from icapd.protocol import RequestReceived
     from icapd.server.site import Generation, Site
-    from icapd.transaction import Transaction
     from icapd.verdicts import Finding
 
 NO_ANSWER = 0  # in place of a status: the client was gone before it could be answered
@@ -154,3 +153,10 @@ class Message:
             late=late,
         )
         self._site.decisions.append(with_tunnel(line, self.tx) if self._is_connect else line)
+
+
+def recorded(site: Site, icap: RequestReceived) -> Message:
+    """Return what stands for a message that was decided, and recorded, elsewhere."""
+    message = Message(site, site.generation, Transaction(Point.RESPMOD), icap, "", marks=False)
+    message._recorded = True  # noqa: SLF001  # a second way to make one
+    return message

@@ -18,6 +18,7 @@ from icapd.events import record_line
 from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
 from icapd.protocol import RemoteProtocolError
 from icapd.protocol.encapsulated import cut_head
+from icapd.server.answering import begun_echo
 from icapd.server.askers import Askers
 from icapd.server.hosts import Hosts
 from icapd.transaction import Point
@@ -53,10 +54,11 @@ class Quick:
         self._hosts: Hosts
         self._askers: Askers
 
-    def answer(self, data: bytes) -> tuple[bytes, bool] | None:
+    def answer(self, data: bytes) -> tuple[bytes, bool, int] | None:
         """Answer the request that `data` is, or return None to have it taken the long way.
 
-        The second value says whether the client holds back the rest of a body: see `answered_aside`.
+        The second value says whether the client holds back the rest of a body: see `answered_aside`. The
+        third is 0, or where in `data` the body begins that is to follow the answer: see `echoed_aside`.
         """
         site = self._site
         generation = site.generation
@@ -71,17 +73,18 @@ class Quick:
         except (RemoteProtocolError, HeadError):
             return None
 
-    def _answer(self, data: bytes, generation: Generation) -> tuple[bytes, bool] | None:
+    def _answer(self, data: bytes, generation: Generation) -> tuple[bytes, bool, int] | None:
         end = data.find(_BLANK)
         read = self._askers.read(data[:end]) if end > 0 else None
         if read is None:
             return None
         asker, layout = read
         has_body = layout.body is not None
-        if not (layout.request_end and (asker.previews or (asker.allows_204 and not has_body))):
+        if not (layout.request_end and (asker.previews or asker.allows_204 is not has_body)):
             return None
         start = end + 4
-        ending = _ending(data, start + layout.size, has_body=has_body)
+        body = start + layout.size if has_body and not asker.previews else 0
+        ending = b"" if body else _ending(data, start + layout.size, has_body=has_body)
         plain = None if ending is None else _plain_request(data, start, layout, asker.sni)
         if plain is None or (plain[2] == b"https" and not self._is_open(asker, plain)):
             return None
@@ -90,10 +93,11 @@ class Quick:
         if prepared is None:
             pass
         elif prepared.blocks:
-            answer = self._block(asker, plain, prepared)
+            answer = None if body else self._block(asker, plain, prepared)
         elif self._passes(asker, plain, has_body, generation):
-            answer = self._let_through(asker, plain, prepared)
-        return None if answer is None else (answer, ending == _GOES_ON)
+            self._note(asker, plain, prepared, 200 if body else 204)
+            answer = self._echo(data[start:body], layout) if body else self._site.banner.unmodified
+        return None if answer is None else (answer, ending == _GOES_ON, body)
 
     def _is_open(self, asker: Asker, plain: _Plain) -> bool:
         """Whether nothing is to be looked at in the tunnel that the request came in."""
@@ -112,7 +116,13 @@ class Quick:
             return True
         return not has_body and (asker.point is _RESPMOD or scannable_at_a_glance(plain[5]))
 
-    def _let_through(self, asker: Asker, plain: _Plain, prepared: Prepared) -> bytes:
+    def _echo(self, heads: bytes, layout: Layout) -> bytes:
+        """Return the answer's head, of a message whose body goes back as it comes."""
+        entity = b"res" if layout.has_response else b"req"
+        head = heads[layout.request_end :] if layout.has_response else heads
+        return begun_echo(head, entity).render(self._site.banner, close=False)
+
+    def _note(self, asker: Asker, plain: _Plain, prepared: Prepared, status: int) -> None:
         site = self._site
         site.decisions.append(
             record_line(
@@ -124,10 +134,9 @@ class Quick:
                 asker.part,
                 prepared.verdict,
                 "",
-                204,
+                status,
             )
         )
-        return site.banner.unmodified
 
     def _block(self, asker: Asker, plain: _Plain, prepared: Prepared) -> bytes | None:
         if asker.point is _RESPMOD or asker.server is not None:

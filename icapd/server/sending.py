@@ -30,17 +30,17 @@ class DirectSender:
         self._send = transport.socket.send
         self._on_drained = on_drained
         self._gather = transport.socket.sendmsg
-        self._held: list[bytes] | None = None
+        self._held: list[bytes | memoryview] | None = None
         self._registering = False
         self._outstanding = -1
         self.congested = False
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send `data`, or hand the rest of it to the transport."""
         if self._held is not None:
             self._held.append(data)
         elif self.congested:
-            self._transport.write(data)
+            self._transport.write(bytes(data))
         else:
             self._try(self._send, data, len(data))
 
@@ -59,7 +59,9 @@ class DirectSender:
         else:
             self._try(self._gather, pieces, sum(map(len, pieces)))
 
-    def _try(self, send: Callable[[Any], int], data: bytes | list[bytes], size: int) -> None:
+    def _try(
+        self, send: Callable[[Any], int], data: bytes | memoryview | list[bytes | memoryview], size: int
+    ) -> None:
         try:
             sent = send(data)
         except BlockingIOError:
@@ -70,7 +72,7 @@ class DirectSender:
             return
         if sent == size:
             return
-        whole = data if isinstance(data, bytes) else b"".join(data)
+        whole = b"".join(data) if isinstance(data, list) else bytes(data)
         self.congested = True
         self._transport.write(whole[sent:])
         # A pull producer is asked for more when the buffer is empty: the one public sign of it.
@@ -112,9 +114,9 @@ class TlsSender:
         self.congested = False
         transport.registerProducer(self, streaming=True)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Send `data`."""
-        self._transport.write(data)
+        self._transport.write(bytes(data))
 
     def hold(self) -> None:
         """Nothing to gain: the transport gathers what it encrypts."""

@@ -90,7 +90,7 @@ class Transfer:
         """Take over an echo whose client does not read: what it sends meanwhile is kept, as it was framed."""
         transfer = cls(line, message)
         transfer._begun = transfer._verbatim = True
-        transfer._answer = message.answer
+        transfer._answer = UseVirgin()
         transfer._delivery.freed = True
         return transfer
 

@@ -62,6 +62,48 @@ def test_wire_means_the_same(data: st.DataObject) -> None:
     assert read(coding) == (payload, wire, end, b"")
 
 
+@given(st.data())
+def test_skimming_reads_what_reading_reads(data: st.DataObject) -> None:
+    coding = data.draw(chunked())
+    skimming, reading = ChunkReader(), ChunkReader()
+    for segment in data.draw(cuts(coding)):
+        ended = skimming.skim(segment, 0)
+        if ended is None:
+            return
+        at = 0
+        wire = b""
+        while (event := (found := reading.read(segment, at))[0]) is not None:
+            at = found[1]
+            if isinstance(event, BodyEnded):
+                assert ended
+                assert event == BodyEnded()
+                break
+            wire += event.wire
+        assert (at == len(segment)) or not segment
+        assert wire == (segment[:-5] if ended else segment)
+        assert skimming.total == reading.total
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"3;a\r\nabc\r\n",
+        b"3\r\nabc\r\n0",
+        b"3\r\nabc\r",
+        b"3\r\nabcd\r\n",
+        b"00\r\n\r\n",
+        b"0\r\n\r\n0\r\n\r\n",
+        b"0\r\nX: y\r\n\r\n",
+        b"x",
+    ],
+)
+def test_what_is_not_plain_is_left_to_reading(data: bytes) -> None:
+    reader = ChunkReader()
+    assert reader.skim(data, 0) is None
+    assert reader.total == 0
+    assert reader.skim(b"3\r\nabc\r\n", 0) is False
+
+
 @pytest.mark.parametrize(
     ("line", "ieof", "original"),
     [

@@ -337,7 +337,7 @@ def test_a_bug_after_an_answer_has_begun_cuts_it(site: Site, monkeypatch: pytest
     monkeypatch.setattr(ServerConnection, "send_data", fail)
     protocol, link = connected(site)
     with capturedLogs():
-        protocol.dataReceived(ECHO)
+        protocol.dataReceived(ECHO.replace(b"\r\n0\r\n\r\n", b"\r\n0; not-plain\r\n\r\n"))
     assert link.aborted
     assert b"500" not in link.sent
     assert not link.sent.endswith(b"0\r\n\r\n")

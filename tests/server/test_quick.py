@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -272,7 +273,7 @@ class Ways:
     def _never(self, _: bytes) -> None:
         """Take the long way."""
 
-    def _counted(self, data: bytes) -> tuple[bytes, bool] | None:
+    def _counted(self, data: bytes) -> tuple[bytes, bool, int] | None:
         answer = self._quick(data)
         self.taken += answer is not None
         return answer
@@ -315,6 +316,22 @@ def test_a_spoiled_request_and_one_behind_it(ways: Ways, first: bytes, second: b
 def test_a_request_in_two_pieces(ways: Ways, data: bytes, at: int) -> None:
     pieces = [data[:at], data[at:]]
     assert ways.run(pieces, quick=True) == ways.run(pieces, quick=False)
+
+
+@FIXTURE
+@given(st.binary(max_size=40), st.data())
+def test_an_echo_in_pieces(ways: Ways, payload: bytes, data: st.DataObject) -> None:
+    size = data.draw(st.integers(1, 40))
+    body = chunks(*(payload[at : at + size] for at in range(0, len(payload), size)))
+    request = respmod(lines=(), body=body)
+    begin = len(request) - len(body)
+    ends = sorted(data.draw(st.sets(st.integers(begin, len(request)), max_size=5)))
+    pieces = [request[a:b] for a, b in pairwise([0, *ends, len(request)]) if b > a]
+    before = ways.taken
+    found = ways.run(pieces, quick=True)
+    assert ways.taken == before + 1
+    assert found == ways.run(pieces, quick=False)
+    assert found[0].endswith(body)
 
 
 @FIXTURE
