@@ -6,11 +6,14 @@ time is the thread's own CPU time, not the wall's, and memory is what Python all
 
 from __future__ import annotations
 
+import gc
+import re
 import statistics
 import time
 import tracemalloc
 import zlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, example, given, settings
@@ -85,13 +88,17 @@ class Meter:
         if zlib.crc32(repr(value).encode("utf-8", "replace")) % SAMPLE == 0:
             self._with_memory(value)
             return
+        took = self._timed(value)
+        self.times.append(took)
+        if took > WORST:  # a virtual machine that was stopped for a while charges us with it
+            took = min(took, self._timed(value))
+        self.worst = max(self.worst, took)
+        assert took <= WORST, f"{took:.2f} s for {size_of(value)} bytes"
+
+    def _timed(self, value: Any) -> float:
         began = time.thread_time()
         self.target.check(value)
-        took = time.thread_time() - began
-        self.times.append(took)
-        if took > self.worst:
-            self.worst = took
-            assert took <= WORST, f"{took:.2f} s for {size_of(value)} bytes"
+        return time.thread_time() - began
 
     def _with_memory(self, value: Any) -> None:
         self.target.check(value)  # what is kept for good, such as a module's tables, is not this input's
@@ -101,13 +108,34 @@ class Meter:
             peak = tracemalloc.get_traced_memory()[1]
         finally:
             tracemalloc.stop()
-        self.peak = max(self.peak, peak)
         size = size_of(value)
-        assert peak <= EXPANSION * size + self.target.spare, f"{peak} bytes for {size}"
+        bound = EXPANSION * size + self.target.spare
+        if (
+            peak > bound
+        ):  # a decoder's dictionary counts when it is asked for; memory it is when it is written to
+            peak = _grown(lambda: self.target.check(value))
+        self.peak = max(self.peak, peak)
+        assert peak <= bound, f"{peak} bytes for {size}"
 
     @property
     def median(self) -> float:
         return statistics.median(self.times) if self.times else 0.0
+
+
+def _grown(call: Callable[[], object]) -> int:
+    """Return by how many bytes of memory that is really there this process was larger during a call, at most."""
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is what there is now (proc(5))
+    before = _peak()
+    call()
+    return _peak() - before
+
+
+def _peak() -> int:
+    status = Path("/proc/self/status").read_text()
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def run(one: Target, examples: int, *, shrink: bool = True) -> Meter:
