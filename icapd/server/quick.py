@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from icapd.edits import scannable_at_a_glance
 from icapd.events import record_line
 from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
+from icapd.metrics.words import PREVIEWS, SENT
 from icapd.protocol import RemoteProtocolError
 from icapd.protocol.encapsulated import cut_head
 from icapd.server.askers import Askers
@@ -93,7 +94,11 @@ class Quick:
             answer = self._block(asker, plain, prepared)
         elif self._passes(asker, plain, has_body, generation):
             answer = self._let_through(asker, plain, prepared)
-        return None if answer is None else (answer, ending == _GOES_ON)
+        if answer is None:
+            return None
+        if has_body:
+            self._site.counts[PREVIEWS] += 1
+        return answer, ending == _GOES_ON
 
     def _is_open(self, asker: Asker, plain: _Plain) -> bool:
         """Whether nothing is to be looked at in the tunnel that the request came in."""
@@ -114,6 +119,7 @@ class Quick:
 
     def _let_through(self, asker: Asker, plain: _Plain, prepared: Prepared) -> bytes:
         site = self._site
+        site.counts[asker.counts + prepared.counted] += 1
         site.decisions.append(
             record_line(
                 time.time(),  # noqa: TID251  # the server's clock
@@ -147,6 +153,9 @@ class Quick:
         }
         answer = prepared.answer(plain[4], plain[5], values, now).render(site.banner, close=False)
         verdict = prepared.verdict
+        counts = site.counts
+        counts[asker.counts + prepared.counted] += 1
+        counts[SENT] += len(answer)
         site.decisions.append(
             record_line(now, decision_id, _REQMOD, method, url, asker.part, verdict, "", 200)
         )
