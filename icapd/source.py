@@ -18,11 +18,13 @@ import yaml
 from icapd.errors import ConfigError, ConfigErrors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 Value = typing.Union[str, list["Value"], dict[str, "Value"]]  # noqa: UP007  (recursive: needs a name)
 Place = tuple[str | int, ...]
+Mark = typing.Union[int, tuple[int, typing.Union[list["Mark"], dict[str, "Mark"]]]]  # noqa: UP007  (recursive)
+"""The line a part begins on, and for a list or mapping the marks of what it holds."""
 
 MAX_BYTES = 1_000_000  # a policy of 5,000 rules has about 700,000
 MAX_DEPTH = 50
@@ -36,18 +38,23 @@ class Document:
 
     file: str
     value: Value
-    lines: dict[Place, int] = field(repr=False)
+    marks: Mark = field(repr=False)
 
     def where(self, place: Place) -> int:
         """Return the line (1-based) of the part at `place`, or of the nearest part around it.
 
         Steps that are not in the document (pydantic names union members) are passed over.
         """
-        here: Place = ()
+        mark = self.marks
         for step in place:
-            if (*here, step) in self.lines:
-                here = (*here, step)
-        return self.lines.get(here, 0)
+            if isinstance(mark, int):
+                break
+            parts = mark[1]
+            if isinstance(parts, dict):
+                mark = parts.get(str(step), mark)
+            elif isinstance(step, int) and 0 <= step < len(parts):
+                mark = parts[step]
+        return mark if isinstance(mark, int) else mark[0]
 
     def error(self, place: Place, message: str) -> ConfigError:
         """Return `message` as an error at `place`."""
@@ -76,18 +83,20 @@ def parse_document(text: str, file: str) -> Document:
     """Read YAML text as if it stood in `file`. Raises ConfigErrors."""
     tree = _Tree(file)
     try:
-        for event in yaml.parse(text, Loader=_LOADER):
-            if not tree.take(event):
-                break
+        parser = _LOADER(text)
+        try:
+            tree.grow(parser.get_event)
+        finally:
+            parser.dispose()
     except yaml.YAMLError as error:
         tree.errors.append(_syntax_error(error, text, file))
     except (RecursionError, ValueError, OverflowError) as error:
         tree.errors.append(ConfigError(file, 0, f"cannot be read as YAML: {error}"))
     if tree.errors:
         raise ConfigErrors(tree.errors)
-    if tree.root is None:
+    if tree.root is None or tree.marks is None:
         raise ConfigErrors([ConfigError(file, 0, "is empty")])
-    return Document(file, tree.root, tree.lines)
+    return Document(file, tree.root, tree.marks)
 
 
 def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> ConfigError:
@@ -103,20 +112,36 @@ def _syntax_error(error: yaml.YAMLError, text: str, file: str) -> ConfigError:
 
 
 class _Tree:
-    """The document as far as it has been read: a stack of open lists and mappings."""
+    """The document as far as it has been read: the container that is open, and a stack of those around it."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.errors: list[ConfigError] = []
-        self.lines: dict[Place, int] = {}
         self.root: Value | None = None
-        self.stack: list[tuple[list[Value] | dict[str, Value], Place]] = []
-        self.key: str | None = None
-        self.keys: list[str | None] = []
+        self.marks: Mark | None = None
+        self.stack: list[tuple[Any, Any, str | None]] = []
+        self.here: list[Value] | dict[str, Value] | None = None
+        self.parts: Any = None  # the marks of what `here` holds
+        self.key: str | None = None  # of a mapping, while its value is to come
         self.documents = 0
 
-    def take(self, event: yaml.Event) -> bool:
-        """Add one event; False ends the reading."""
+    def grow(self, get: Callable[[], yaml.Event | None]) -> None:
+        """Take events until there are no more, or what is wrong keeps the rest from being read."""
+        event: Any = get()
+        while event is not None:
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                if event.anchor is not None or event.tag is not None:
+                    self._check_node(event)
+                self._add(event.value, event.start_mark.line + 1)
+            elif kind is yaml.SequenceEndEvent or kind is yaml.MappingEndEvent:
+                self.here, self.parts, self.key = self.stack.pop()
+            elif not self._begin(event):
+                return
+            event = get()
+
+    def _begin(self, event: yaml.Event) -> bool:
+        """Take what is neither text nor an end; False ends the reading."""
         line = 1 + (event.start_mark.line if event.start_mark is not None else 0)
         if isinstance(event, yaml.DocumentStartEvent):
             self.documents += 1
@@ -126,70 +151,61 @@ class _Tree:
             self._refuse(line, f"aliases (*{event.anchor}) are not used here: write it out")
             self._add("", line)
         elif isinstance(event, yaml.NodeEvent):
-            self._check_node(event, line)
-            if isinstance(event, yaml.ScalarEvent):
-                self._add(event.value, line)
-            else:
-                return self._open([] if isinstance(event, yaml.SequenceStartEvent) else {}, line)
-        elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-            self.stack.pop()
-            self.key = self.keys.pop()
+            self._check_node(event)
+            if len(self.stack) >= MAX_DEPTH:
+                return self._refuse(line, f"nested more than {MAX_DEPTH} deep")
+            self._open(line, is_list=isinstance(event, yaml.SequenceStartEvent))
         return True
 
     def _refuse(self, line: int, message: str) -> bool:
         self.errors.append(ConfigError(self.file, line, message))
         return False
 
-    def _check_node(self, event: yaml.NodeEvent, line: int) -> None:
+    def _check_node(self, event: yaml.NodeEvent) -> None:
+        line = 1 + (event.start_mark.line if event.start_mark is not None else 0)
         if event.anchor is not None:
             self._refuse(line, f"anchors (&{event.anchor}) are not used here")
         tag = getattr(event, "tag", None)
         if tag is not None:
             self._refuse(line, f"tags ({tag}) are not used here")
 
-    def _open(self, value: list[Value] | dict[str, Value], line: int) -> bool:
-        if len(self.stack) >= MAX_DEPTH:
-            return self._refuse(line, f"nested more than {MAX_DEPTH} deep")
-        if self._wants_key():
+    def _open(self, line: int, *, is_list: bool) -> None:
+        value: list[Value] | dict[str, Value] = [] if is_list else {}
+        parts: list[Mark] | dict[str, Mark] = [] if is_list else {}
+        after: str | None = None
+        if type(self.here) is dict and self.key is None:
             self._refuse(line, "a key must be plain text")
-            place = self._add("", line)
-            self.key = None  # its value is still to come and must not become a key
-            self.keys.append("")
-            self.stack.append((value, (*place, "?")))
-            return True
-        place = self._add(value, line)
-        self.keys.append(self.key)
-        self.stack.append((value, place))
-        self.key = None
-        return True
-
-    def _wants_key(self) -> bool:
-        return bool(self.stack) and isinstance(self.stack[-1][0], dict) and self.key is None
-
-    def _add(self, value: Value, line: int) -> Place:
-        if not self.stack:
-            self.root = value
-            self.lines[()] = line
-            return ()
-        parent, at = self.stack[-1]
-        if isinstance(parent, list):
-            place: Place = (*at, len(parent))
-            parent.append(value)
-        elif self.key is None:
-            self.key = str(value)
-            place = (*at, self.key)
-            if place in self.lines:
-                self._refuse(line, f"{self.key!r} stands here twice (first in line {self.lines[place]})")
-            else:
-                self.lines[place] = line
-            return place
+            self._add("", line)
+            after = ""  # its value is still to come and must not become a key
         else:
-            place = (*at, self.key)
-            parent[self.key] = value
-            self.key = None
-            return place
-        self.lines[place] = line
-        return place
+            self._add(value, line, parts)
+        self.stack.append((self.here, self.parts, after))
+        self.here, self.parts, self.key = value, parts, None
+
+    def _add(self, value: Value, line: int, parts: list[Mark] | dict[str, Mark] | None = None) -> None:
+        here = self.here
+        if type(here) is dict:
+            key = self.key
+            if key is not None:
+                here[key] = value
+                if parts is not None and type(self.parts[key]) is int:
+                    self.parts[key] = (self.parts[key], parts)
+                self.key = None
+                return
+            self.key = value  # type: ignore[assignment]  # a container never comes here
+            if value in self.parts:
+                first = self.parts[value]
+                first = first if isinstance(first, int) else first[0]
+                self._refuse(line, f"{value!r} stands here twice (first in line {first})")
+            else:
+                self.parts[value] = line
+            return
+        mark: Mark = line if parts is None else (line, parts)
+        if type(here) is list:
+            here.append(value)
+            self.parts.append(mark)
+        else:
+            self.root, self.marks = value, mark
 
 
 def validate(document: Document, model: type[_Model]) -> _Model:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 from twisted.internet.defer import Deferred, succeed
 from twisted.python.failure import Failure
 
+from icapd.adapters.counts import ScanCounts
 from icapd.options import CacheOptions
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Worth(enum.Enum):
 
 @dataclass(slots=True)
 class CacheStatistics:
-    """Counts since start, but for `entries` and `bytes`, which are of now."""
+    """Counts since start, but for `entries` and `bytes`, which are of now; `scans` is for who scans."""
 
     hits: int = 0
     misses: int = 0
@@ -54,6 +55,7 @@ class CacheStatistics:
     evicted: int = 0
     entries: int = 0
     bytes: int = 0
+    scans: ScanCounts = field(default_factory=ScanCounts)
 
 
 @dataclass(slots=True)

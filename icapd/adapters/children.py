@@ -13,6 +13,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from icapd.adapters.child import Child, ChildDied, ChildLate
+from icapd.adapters.counts import ScanCounts
 from icapd.content.model import Item, Report
 from icapd.content.shortcut import short_report
 from icapd.content.store import piece_of
@@ -58,11 +59,17 @@ class Children:
 
     _log = Logger()
 
-    def __init__(self, settings: ContentSettings, reactor: Any = None) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        settings: ContentSettings,
+        reactor: Any = None,  # noqa: ANN401
+        counts: ScanCounts | None = None,
+    ) -> None:
         if reactor is None:
             from twisted.internet import reactor  # noqa: PLC0415
         self._reactor = reactor
         self._settings = settings
+        self._counts = ScanCounts() if counts is None else counts
         self._count = settings.children or os.cpu_count() or 1
         self._order = {
             "bounds": {name: getattr(settings, name) for name in _BOUNDS},
@@ -83,6 +90,11 @@ class Children:
     def pids(self) -> tuple[int, ...]:
         """The processes there are."""
         return tuple(sorted(child.pid for child in self._all))
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """How many processes there are, how many are at work or starting, how many bodies wait for one."""
+        return len(self._all), len(self._all) - len(self._free), len(self._waiting)
 
     async def start(self) -> None:
         """Start the processes; bodies may come at once.
@@ -126,11 +138,14 @@ class Children:
             child = await self._one()
             return self._counted(await child.ask(shape, body))
         except _Busy:
+            self._counts.busy += 1
             kind, threat = Kind.UNSCANNABLE, "no process was free to inspect it"
         except ChildLate:
+            self._counts.late += 1
             kind, threat = Kind.LIMIT, "time"
             self._remember(body.sha256)
         except ChildDied:
+            self._counts.died += 1
             kind, threat = Kind.UNSCANNABLE, "its inspection ended unexpectedly"
             self._remember(body.sha256)
         return await self._uninspected(kind, threat, body)

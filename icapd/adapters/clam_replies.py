@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 
 from icapd.verdicts import Kind
@@ -24,6 +25,11 @@ _CALLED = (
     ("Heuristics.Phishing.", Kind.PHISHING),
     ("Heuristics.Broken.", Kind.UNSCANNABLE),
 )
+# "ClamAV 1.4.3/27822/Tue Nov 24 09:21:16 2026": its version, that of the signatures, when those were made
+_DATED = re.compile(
+    r"ClamAV [^/]+/\d+/[A-Z][a-z]{2} ([A-Z][a-z]{2}) {1,2}(\d{1,2}) (\d\d):(\d\d):(\d\d) (\d{4})"
+)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,3 +85,18 @@ def _failure(text: str) -> Reply:
     if _BROKEN.search(text):
         return Found(Kind.UNSCANNABLE, what)
     return Failed(f"clamd: {what}")
+
+
+def database_time(version: str) -> float | None:
+    """Return when the signatures of a clamd were made (seconds of the epoch), by its VERSION.
+
+    None if that does not say: clamd does where there is a database of ClamAV's own. It writes local time.
+    """
+    match = _DATED.fullmatch(version)
+    if match is None or match[1] not in _MONTHS:
+        return None
+    day, hour, minute, second, year = map(int, match.groups()[1:])
+    try:
+        return time.mktime((year, _MONTHS.index(match[1]) + 1, day, hour, minute, second, 0, 0, -1))
+    except (ValueError, OverflowError):
+        return None

@@ -22,8 +22,9 @@ from twisted.logger import Logger
 
 from icapd.adapters.breaker import Breaker
 from icapd.adapters.clam_options import ClamdOptions
-from icapd.adapters.clam_replies import Failed, Found, Reply, read_reply
+from icapd.adapters.clam_replies import Failed, Found, Reply, database_time, read_reply
 from icapd.adapters.clam_session import ClamGarbage, ClamLost, ClamSession
+from icapd.adapters.model import State
 from icapd.adapters.pool import Pool
 from icapd.errors import AdapterError
 from icapd.verdicts import Finding, Kind, Verdict
@@ -108,6 +109,11 @@ class Clamd:
         if not self._alerts:
             raise AdapterError(f"clamd ({self._version}) {_HIDES}")
         return f"{self._version} at {self._place}, alerts at its limits"
+
+    def state(self) -> State:
+        """Tell whether it answers, what it is, and when its signatures were made."""
+        breaker = self._breaker
+        return State(not breaker.is_open, breaker.why, self._version, database_time(self._version))
 
     async def scan(self, xaction: Xaction) -> Verdict:
         """Have every different item of the message scanned, within one deadline for all."""

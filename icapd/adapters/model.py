@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -56,6 +57,19 @@ class Xaction(Protocol):
     def in_thread(self, call: Callable[[], _T]) -> Awaitable[_T]:
         """Run blocking work off the reactor, in one of a few threads that the adapter has to itself."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How a scanner is, for the metrics: an adapter may have a method `state` that returns one.
+
+    `why` says why it is not up; `database` is when its signatures were made, in seconds of the epoch.
+    """
+
+    up: bool = True
+    why: str = ""
+    version: str = ""
+    database: float | None = None
 
 
 class Adapter(Protocol):

@@ -21,6 +21,7 @@ from icapd.adapters.children import Children
 from icapd.adapters.deadline import Late, within
 from icapd.adapters.hashes import HashThreats
 from icapd.adapters.message import Held, Task
+from icapd.adapters.model import State
 from icapd.adapters.registry import Loaded, make_adapters
 from icapd.adapters.threads import Threads
 from icapd.adapters.urls import UrlThreats, threat_name
@@ -71,6 +72,11 @@ class Inspector(Protocol):
         """Return what is inside."""
         ...
 
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """How many processes there are, how many are at work, how many bodies wait."""
+        ...
+
 
 def worth_of(scan: Scan) -> Worth:
     """Say whether a scan may be remembered: not if anybody could not look."""
@@ -113,6 +119,7 @@ class Scanners:
         self._threads = {one.name: Threads(THREADS, f"icapd-{one.name}") for one in adapters}
         self._inspector = inspector
         self._cache = cache
+        self._counts = cache.statistics.scans
         self._reactor = reactor
         self._urls = UrlThreats(policy.lists)
         self._hashes = HashThreats(policy.lists)
@@ -133,6 +140,15 @@ class Scanners:
             self._tags = tags
             self._tag = hashlib.sha256(f"{self._fixed} {tags!r}".encode("utf-8", "replace")).hexdigest()[:16]
         return self._tag
+
+    @property
+    def load(self) -> tuple[int, int, int]:
+        """Processes that inspect, those at work, bodies that wait for one."""
+        return self._inspector.load
+
+    def states(self) -> list[tuple[Loaded, State]]:
+        """Return how each adapter is; of one that does not tell, its tag."""
+        return [(one, _state_of(one)) for one in self._adapters]
 
     # --- Life ------------------------------------------------------------------------------
 
@@ -236,6 +252,7 @@ class Scanners:
 
     def _ask(self, one: Loaded, task: Task, left: float) -> Deferred[_Said]:
         """Ask one adapter; does not fail, but by being cancelled."""
+        begun = self._reactor.seconds()
         answer = within(self._reactor, min(one.timeout, left), partial(one.adapter.scan, task))
 
         def failed(failure: Any) -> _Said:  # noqa: ANN401
@@ -243,7 +260,21 @@ class Scanners:
                 self._log.error("adapter {name} failed: {why}", name=one.name, why=_said(failure.value))
             return _Said((), (ScanError(one.name, _said(failure.value), one.on_error),))
 
-        return answer.addCallback(partial(_heard, one)).addErrback(failed)
+        def count(said: _Said) -> _Said:
+            seconds = self._reactor.seconds() - begun
+            self._counts.told(one.name, found=bool(said.findings), failed=bool(said.errors), seconds=seconds)
+            return said
+
+        return answer.addCallback(partial(_heard, one)).addErrback(failed).addCallback(count)
+
+
+def _state_of(one: Loaded) -> State:
+    tell = getattr(one.adapter, "state", None)
+    try:
+        told = None if tell is None else tell()
+    except Exception as error:  # noqa: BLE001  (an adapter may raise anything)
+        return State(up=False, why=_said(error))
+    return told if isinstance(told, State) else State(version=one.adapter.tag)
 
 
 def _heard(one: Loaded, verdict: object) -> _Said:
@@ -285,7 +316,7 @@ def make_scanners(config: Config, policy: Policy, cache: VerdictCache[Scan]) -> 
     return Scanners(
         make_adapters(config),
         policy,
-        Children(config.content),
+        Children(config.content, counts=cache.statistics.scans),
         cache,
         settings=repr(config.content),
     )

@@ -8,8 +8,11 @@ end a field of the format is escaped as the format says.
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import json
+import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import icapd
 
@@ -21,6 +24,9 @@ _BAD = frozenset({"block", "refuse", "error"})
 _HIGH = 8  # of CEF's and LEEF's 0 to 10: something was found
 _MEDIUM = 5
 _LOW = 2
+_LINE_ENDS = re.compile(r"([\r\n])")
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_GRAPHIC = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
 
 
 def plain(value: object) -> str:
@@ -40,18 +46,30 @@ def _header(value: object) -> str:
 
 
 def _extension(value: object) -> str:
-    return plain(value).replace("\\", "\\\\").replace("=", "\\=")
+    """One value of CEF, in which lines are told apart by their own escapes."""
+    parts = _LINE_ENDS.split(str(value))
+    return "".join(
+        ascii(part)[1:-1] if part in {"\n", "\r"} else plain(part).replace("\\", "\\\\").replace("=", "\\=")
+        for part in parts
+    )
 
 
-def _word(value: object) -> str:
+def _percent(value: object) -> str:
     """One field of a line whose fields blanks divide; "-" is none."""
-    return "".join(f"%{ord(one):02X}" if one in ' "%' else one for one in plain(value)) or "-"
+    text = "" if value is None else str(value)
+    return quote(text, safe=_GRAPHIC, errors="surrogatepass") or "-"
+
+
+def _url(value: object) -> str:
+    """Likewise, of a URL: its own escapes stay as they are."""
+    text = "" if value is None else str(value)
+    return quote(text, safe=_GRAPHIC + "%", errors="surrogatepass") or "-"
 
 
 def _severity(record: Record) -> int:
     if record.get("threat"):
         return _HIGH
-    return _MEDIUM if record.get("action") in _BAD else _LOW
+    return _MEDIUM if record.get("action") in _BAD or record.get("event") == "lost" else _LOW
 
 
 def _time(record: Record) -> dt.datetime:
@@ -62,19 +80,30 @@ def _event(record: Record) -> str:
     return str(record.get("event") or record.get("action") or "unknown")
 
 
+def _version(address: object) -> int:
+    """Return 4 or 6, 0 for what is no address; with a zone it is none to most."""
+    try:
+        return ipaddress.ip_address(str(address)).version if "%" not in str(address) else 0
+    except ValueError:
+        return 0
+
+
 def squid(record: Record) -> str:
     """Squid's native access.log, with the decision id and the rule in place of hierarchy and type.
 
-    Duration and size are not known here: 0. The result is TCP_DENIED where the message did not pass.
+    Duration and size are not known here: 0. The result is TCP_DENIED where the message did not pass. What is
+    no transaction has the method NONE and the URL `event:NAME`, if it has none.
     """
     result = "TCP_DENIED" if record.get("action") in {*_BAD, "redirect"} else "TCP_MISS"
-    words = (record.get("method"), record.get("url") or record.get("host"), record.get("user"))
-    method, url, user = map(_word, words)
-    client, status = _word(record.get("client")), _word(record.get("status"))
-    rule, identity = _word(record.get("rule")), _word(record.get("id"))
+    event = record.get("event")
+    result = "NONE" if event else result
+    method = "NONE" if event else _percent(record.get("method"))
+    url = _url(record.get("url") or record.get("host") or (f"event:{event}" if event else None))
+    client, status = _percent(record.get("client")), _percent(record.get("status"))
+    rule, identity = _percent(record.get("rule")), _percent(record.get("id"))
     return (
-        f"{_time(record).timestamp():.3f} 0 {client} {result}/{status} 0 {method} {url} {user} "
-        f"{identity}/{rule} -"
+        f"{_time(record).timestamp():.3f} 0 {client} {result}/{status} 0 {method} {url} "
+        f"{_percent(record.get('user'))} {identity}/{rule} -"
     )
 
 
@@ -84,18 +113,22 @@ def _pairs(record: Record, names: Mapping[str, str]) -> list[tuple[str, object]]
 
 
 _CEF = {
-    "externalId": "id", "src": "client", "spt": "client_port", "suser": "user", "requestMethod": "method",
+    "externalId": "id", "spt": "client_port", "suser": "user", "requestMethod": "method",
     "request": "url", "dhost": "host", "act": "action", "cs1": "rule", "cs2": "category", "cs3": "threat",
-    "cn1": "status",
+    "cs4": "digest", "cn1": "status", "cn2": "seq", "cn3": "count", "msg": "why",
 }  # fmt: skip
-_CEF_LABELS = {"cs1": "rule", "cs2": "category", "cs3": "threat", "cn1": "icapStatus"}
+_CEF_LABELS = {
+    "cs1": "rule", "cs2": "category", "cs3": "threat", "cs4": "policy", "cn1": "icapStatus", "cn2": "seq",
+    "cn3": "lost", "c6a2": "Source IPv6 Address",
+}  # fmt: skip
 
 
 def cef(record: Record) -> str:
-    """ArcSight's Common Event Format, version 0."""
+    """ArcSight's Common Event Format, version 0, in which `src` is of IPv4 only."""
     event = _header(_event(record))
     pairs: list[tuple[str, object]] = [("rt", int(_time(record).timestamp() * 1000))]
-    for key, value in _pairs(record, _CEF):
+    client = {4: "src", 6: "c6a2"}.get(_version(record.get("client")), "shost")
+    for key, value in _pairs(record, {client: "client", **_CEF}):
         if key in _CEF_LABELS:
             pairs.append((f"{key}Label", _CEF_LABELS[key]))
         pairs.append((key, value))
@@ -105,50 +138,71 @@ def cef(record: Record) -> str:
 
 
 _LEEF = {
-    "identId": "id", "src": "client", "srcPort": "client_port", "usrName": "user", "method": "method",
+    "decisionId": "id", "src": "client", "srcPort": "client_port", "usrName": "user", "method": "method",
     "url": "url", "dstHost": "host", "action": "action", "policy": "rule", "cat": "category",
-    "threat": "threat", "icapStatus": "status",
+    "threat": "threat", "icapStatus": "status", "seq": "seq", "lost": "count", "reason": "why",
+    "policyDigest": "digest",
 }  # fmt: skip
 
 
 def leef(record: Record) -> str:
-    """QRadar's LEEF 1.0: tabs divide the fields, and none can be in a value."""
-    pairs = [("devTime", int(_time(record).timestamp() * 1000)), ("sev", _severity(record))]
-    fields = "\t".join(f"{key}={_extension(value)}" for key, value in [*pairs, *_pairs(record, _LEEF)])
+    """QRadar's LEEF 1.0: tabs divide the fields; it has no escape for values, and needs none but for tabs."""
+    time = _time(record).astimezone(dt.UTC)
+    month = _MONTHS[3 * time.month - 3 : 3 * time.month]
+    at = f"{month} {time:%d %Y %H:%M:%S}.{time.microsecond // 1000:03d} GMT"
+    pairs = [("devTime", at), ("devTimeFormat", "MMM dd yyyy HH:mm:ss.SSS z"), ("sev", _severity(record))]
+    fields = "\t".join(f"{key}={plain(value)}" for key, value in [*pairs, *_pairs(record, _LEEF)])
     return f"LEEF:1.0|icapd|icapd|{_header(icapd.__version__)}|{_header(_event(record))}|{fields}"
 
 
 _ECS = {
-    "event.id": "id", "event.action": "action", "http.request.method": "method", "url.full": "url",
-    "client.ip": "client", "client.port": "client_port", "user.name": "user", "rule.name": "rule",
+    "event.id": "id", "event.sequence": "seq", "http.request.method": "method", "url.full": "url",
+    "client.address": "client", "client.port": "client_port", "user.name": "user", "rule.name": "rule",
     "rule.category": "category", "destination.domain": "host", "icapd.threat": "threat",
+    "icapd.status": "status", "icapd.policy": "digest", "icapd.lost": "count", "message": "why",
 }  # fmt: skip
 
 
 def ecs(record: Record) -> str:
     """Elastic Common Schema 8, one JSON object in ASCII; names with dots are understood by Elasticsearch."""
-    fixed = {"@timestamp": record["time"], "ecs.version": "8.11.0", "event.module": "icapd"}
-    outcome = "failure" if record.get("action") == "error" else "success"
-    return json.dumps({**fixed, "event.outcome": outcome, **dict(_pairs(record, _ECS))})
+    action = record.get("action")
+    out = {"@timestamp": record["time"], "ecs.version": "8.11.0", "event.module": "icapd"}
+    out |= {"observer.product": "icapd", "observer.type": "proxy"}
+    out |= {"event.kind": "alert" if record.get("threat") else "event", "event.action": _event(record)}
+    if action:
+        reached = "denied" if action in {*_BAD, "redirect"} else "allowed"
+        out |= {"event.category": ["web", "network"], "event.type": ["access", reached]}
+        out["event.outcome"] = "failure" if action == "error" else "success"
+    else:
+        out |= {"event.category": ["configuration"] if record.get("event") == "policy" else ["web"]}
+        out["event.type"] = ["info"]
+    if _version(record.get("client")):
+        out["client.ip"] = record["client"]
+    return json.dumps({**out, "event.severity": _severity(record), **dict(_pairs(record, _ECS))})
+
+
+_KWTS_ACTIONS = {"refuse": "Block", "error": "Block", "bypass": "Allow"}
 
 
 def kwts(record: Record) -> str:
     """The keys of Kaspersky Web Traffic Security's syslog lines, as far as a record has their facts."""
-    kind = "Response" if record.get("point") == "respmod" else "Request"
+    action = str(record.get("action") or "")
     rule = f"{record.get('stage')}_rules [{record['rule']}]" if record.get("rule") else ""
-    denied = record.get("action") in {*_BAD, "redirect"}
     values = {
-        "type": kind,
+        "type": "Response" if record.get("point") == "respmod" else "Request",
         "method": record.get("method"),
-        "action": str(record.get("action") or "").capitalize(),
-        "blocked_by_rule": rule if denied else "",
+        "action": _KWTS_ACTIONS.get(action, action.capitalize()),
+        "blocked_by_rule": rule if action in _BAD else "",
+        **({"redirected_by_rule": rule} if action == "redirect" else {}),
         "http_user_name": record.get("user"),
         "http_user_ip": record.get("client"),
-        "url": record.get("url"),
+        "url": record.get("url") or record.get("host"),
         "rules": rule,
         "threats": record.get("threat"),
         "decision_id": record.get("id"),
     }
+    if not action:
+        values |= {"event": _event(record), "count": record.get("count"), "why": record.get("why")}
     return ": ".join(f'{key}="{_quoted(value)}"' for key, value in values.items())
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from icapd.events import asker_part
 from icapd.facts import user_of
+from icapd.metrics.words import ACTIONS, POINTS, QUICK
 from icapd.protocol.encapsulated import request_layout
 from icapd.protocol.head import parse_request_head
 
@@ -31,7 +32,8 @@ _BLANKS = (b" ", b"\t")
 class Asker(NamedTuple):
     """One client at one service. `part` is what the log's line says of it.
 
-    `allows_204` is outside a preview; `sni` and `server` are None where they are not told.
+    `allows_204` is outside a preview; `sni` and `server` are None where they are not told. `counts` is where
+    what becomes of his messages is counted, by action.
     """
 
     point: Point
@@ -44,6 +46,7 @@ class Asker(NamedTuple):
     allows_204: bool
     sni: bytes | None
     server: str | None
+    counts: int
 
 
 class Askers:
@@ -101,6 +104,7 @@ class Askers:
                 b"204" in icap.allow,
                 None if sni == _UNKNOWN else sni,
                 None if not server or server == _UNKNOWN else server.decode("latin-1"),
+                QUICK + POINTS.index(service.point) * len(ACTIONS),
             )
         if len(self._known) >= MAX_ASKERS:
             self._known.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from icapd.adaptation import UseAdapted, UseVirgin
+from icapd.metrics.words import OPTIONS, PREVIEWS, RECEIVED, RESPONSES
 from icapd.protocol import (
     BodyEnded,
     ConnectionEnded,
@@ -40,6 +41,7 @@ class IcapProtocol(Lifetime):
 
     def dataReceived(self, data: bytes) -> None:
         """Take bytes and answer what they complete."""
+        self.site.counts[RECEIVED] += len(data)
         if self._lingering:
             return
         conn = self.conn
@@ -66,7 +68,7 @@ class IcapProtocol(Lifetime):
             return True
         self.conn.answered_aside(held_back=held_back)
         self.since = self.site.tick
-        self.sender.write(answer)
+        self.sender.put(answer)  # counted already
         if self.sender.congested:
             self._set_paused(True)
         return True
@@ -177,10 +179,14 @@ class IcapProtocol(Lifetime):
         if service is None:
             self._send_error(404)
         elif icap.method == b"OPTIONS":
+            site.counts[OPTIONS] += 1
+            site.counts[RESPONSES] += 1
             self.sender.write(conn.send_answer(service.options, site.banner))
         elif icap.method != service.method:
             self._send_error(405)
         else:
+            if icap.preview is not None and icap.body is not None:
+                site.counts[PREVIEWS] += 1
             self.decision_id = site.next_id()
             found = site.adapt(icap, service, self.decision_id)
             if type(found) is Waiting:
@@ -223,6 +229,7 @@ class IcapProtocol(Lifetime):
     def _data(self, event: DataReceived) -> None:
         limit = self.site.config.limits.body_bytes
         if limit and self.conn.body_bytes > limit:
+            self._hit("body_bytes")
             raise RemoteProtocolError(413, "the body is larger than limits.body_bytes")
         if self.plan is _ECHO:
             self.sender.write(self.conn.send_data(event.wire))

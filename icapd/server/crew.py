@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.logger import Logger
 
+from icapd.metrics.snapshot import Serving, WorkerFacts
 from icapd.server.channel import Channel, pair
 from icapd.server.ledger import CLOSED, Ledger, make_ledger
 
@@ -33,6 +34,7 @@ class Place:
         self.pid = 0  # 0: not ready
         self.key = ""  # of what it serves
         self.digest = ""
+        self.serving = Serving()  # what it told last
         self.handed = 0  # connections
         self.restarts = 0
         self._reactor = reactor
@@ -91,8 +93,13 @@ class Place:
         delay, self._delay = self._delay, 0.0 if served else min(most, max(first, 2 * self._delay))
         self.pid, self.channel, self.handed = 0, None, 0
         self.ledger.words[CLOSED] = 0
+        self.ledger.quiet()
         self.restarts += 1
         return 0.0 if served else delay
+
+    def facts(self) -> WorkerFacts:
+        """Return what the metrics tell of it."""
+        return WorkerFacts(self.number, bool(self.pid), self.open, self.ledger.requests, self.restarts)
 
     def status(self) -> dict[str, object]:
         """Return what there is to tell."""

@@ -34,6 +34,7 @@ class Peers:
     def __init__(self, config: Config) -> None:
         self._networks = tuple(ipaddress.ip_network(text) for text in config.peers)
         self._refused: dict[str, int] = {}
+        self.strangers = 0  # connections refused so far
         self.crowded = 0  # connections too many since the last report
 
     def admit(self, host: str) -> bool:
@@ -42,6 +43,7 @@ class Peers:
         mapped = getattr(address, "ipv4_mapped", None) or address
         if any(mapped in network for network in self._networks):
             return True
+        self.strangers += 1
         name = str(mapped)
         self._refused[name] = self._refused.get(name, 0) + 1
         return False

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from icapd.adaptation import UseAdapted
 from icapd.events import verdict_part
 from icapd.http import RequestHead
+from icapd.metrics.words import ALLOW, BLOCK, BYPASS
 from icapd.pages import page_date, page_values
 from icapd.policy import Allow, Block, Bypass
 from icapd.protocol import Answer
@@ -26,16 +27,18 @@ MAX_HOSTS = 16_384
 MAX_PREPARED = 1_024  # decisions: rules times the categories they show
 _LATER = frozenset({"client_ip", "date", "decision_id", "host", "method", "url", "user", "user_agent"})
 _MAY_LACK = ("client_ip", "user", "user_agent")
+_COUNTED: dict[type, int] = {Allow: ALLOW, Bypass: BYPASS, Block: BLOCK}
 
 
 class Prepared:
-    """One decision: `verdict` is its part of the log's line; `blocks` tells what it comes to."""
+    """One decision: `verdict` is its part of the log's line; `blocks` and `counted` tell what it comes to."""
 
-    __slots__ = ("_begun", "_known", "_pages", "blocks", "verdict")
+    __slots__ = ("_begun", "_known", "_pages", "blocks", "counted", "verdict")
 
     def __init__(self, decision: Decision, pages: Pages) -> None:
         self.verdict = verdict_part(decision)
         self.blocks = type(decision.action) is Block
+        self.counted = _COUNTED[type(decision.action)]
         self._pages = pages
         self._known = page_values(tx=Transaction(Point.REQMOD), decision=decision, decision_id="", url="")
         self._begun: dict[tuple[bool, ...], BegunPage] = {}

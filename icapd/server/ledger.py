@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import mmap
 import os
+from array import array
 from typing import TYPE_CHECKING
 
+from icapd.metrics.words import GAUGES
+from icapd.metrics.words import SIZE as _WORDS
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 RING = 1 << 22  # bytes; a second of a worker at full load is some 6 MB, and half a ring calls the supervisor
 _HEADER = 4096
 SIZE = _HEADER + RING
+_COUNTS = 64  # where icapd.metrics.words begin
 _HEAD, _TAIL, _LOST, CLOSED, REQUESTS = range(5)
 
 
@@ -44,6 +49,18 @@ class Ledger:
     def lost(self) -> int:
         """Lines that found no room."""
         return self.words[_LOST]
+
+    def counts(self) -> list[int]:
+        """Return what the worker has counted, and those before it in its place."""
+        return self.words[_COUNTS : _COUNTS + _WORDS].tolist()
+
+    def publish(self, counts: Sequence[int]) -> None:
+        """Have it outlive the worker; only the worker calls it."""
+        self.words[_COUNTS : _COUNTS + _WORDS] = memoryview(array("Q", counts))
+
+    def quiet(self) -> None:
+        """The worker is gone: what is of the moment is nothing."""
+        self.words[_COUNTS + GAUGES : _COUNTS + _WORDS] = memoryview(array("Q", [0] * (_WORDS - GAUGES)))
 
     def take(self) -> bytes:
         """Return the lines that have come, and make room. Only the supervisor calls it."""

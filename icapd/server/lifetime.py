@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IHalfCloseableProtocol, IHandshakeListen
 from twisted.internet.protocol import Protocol, connectionDone
 from zope.interface import implementer
 
+from icapd.metrics.words import CONNECTIONS, LIMIT, LIMITS, RESPONSES, STATUSES
 from icapd.protocol import RemoteProtocolError, ServerConnection
 from icapd.protocol.server import BODY, HEAD, PREVIEW
 from icapd.server.message import NO_ANSWER, Message, recorded
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _PREVIEW_TICKS = 4  # a preview that pauses (an event stream's) is answered from its heads after two seconds
 _UNREAD_TICKS = 4  # a client that has not read for two seconds may be one that first sends all it has
 _TRAILER_TICKS = 2  # a body whose last CRLF is missing is taken as ended after a second
+_SERVERS = 500  # from here on a status is a fault of ours
 _DRAIN_BYTES = 64 * 1024 * 1024  # of a body nobody needs; past it closing is cheaper than reading
 
 
@@ -93,18 +95,20 @@ class Lifetime(Protocol):
         """Begin, or refuse when the limit is reached."""
         self._wire = transport = cast("Transport", self.transport)
         if ISSLTransport.providedBy(transport):
-            self.sender = TlsSender(cast("TlsTransport", transport), self._drained)
+            self.sender = TlsSender(cast("TlsTransport", transport), self._drained, self.site.counts)
             self._partial = True  # a handshake has no more time than a head
         else:
             plain = cast("TcpTransport", transport)
-            self.sender = DirectSender(plain, self._drained)
+            self.sender = DirectSender(plain, self._drained, self.site.counts)
             if self.site.hub is not None:
                 self._reading = self.site.hub.add(plain, self.dataReceived)
         transport.setTcpNoDelay(True)
         site = self.site
         site.connections.add(self)
+        site.counts[CONNECTIONS] += 1
         if site.crowded or len(site.connections) > site.config.limits.connections:
             site.warn("more than {limit} connections: one refused", limit=site.config.limits.connections)
+            self._hit("connections")
             self._send_error(503)
 
     def handshakeCompleted(self) -> None:
@@ -173,8 +177,13 @@ class Lifetime(Protocol):
             self.abort()
             return
         if data:
+            self.site.counts[RESPONSES + STATUSES.index("4xx" if status < _SERVERS else "5xx")] += 1
             self.sender.write(data)
         self._linger()
+
+    def _hit(self, limit: str) -> None:
+        """Count that a bound has ended something."""
+        self.site.counts[LIMIT + LIMITS.index(limit)] += 1
 
     def _drop(self, status: int) -> None:
         """Whatever was at hand is answered by `status`, or not at all."""
@@ -226,6 +235,7 @@ class Lifetime(Protocol):
             self._check_body(age, limits.body)
         elif self._partial:
             if age > limits.head:
+                self._hit("head")
                 self._refuse(RemoteProtocolError(408, "a head did not end in time"))
         elif age > limits.idle:
             self._linger()
@@ -235,6 +245,7 @@ class Lifetime(Protocol):
         if self.sender.progressed():
             self.since = self.site.tick
         elif age > limit:
+            self._hit("unread")
             self._wire.abortConnection()
         elif age >= _UNREAD_TICKS * TICK and not self._reads_ahead and self.conn.state is BODY:
             if self.plan is ECHO and self.conn.request is not None:
@@ -263,6 +274,7 @@ class Lifetime(Protocol):
         elif self.plan is UNMODIFIED and conn.state is PREVIEW and age >= _PREVIEW_TICKS * TICK:
             self._send_unmodified()
         elif age > limit:
+            self._hit("body")
             self._refuse(RemoteProtocolError(408, "a body did not go on in time"))
         elif conn.draining and conn.body_bytes > _DRAIN_BYTES:
             self._linger()

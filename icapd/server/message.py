@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from icapd.adaptation import Scanned, UseEdited, UseVirgin, adapt, conclude, display_url
 from icapd.content.shape import shape_of
 from icapd.events import decision_line, with_tunnel
+from icapd.server.tally import count_recorded, count_scanned
 from icapd.transaction import Point, Transaction
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ class Message:
     """Adapted by the generation it began with. `answer` is what `outcome` says to answer."""
 
     __slots__ = (
+        "_asked",
         "_looked",
         "_marks",
         "_recorded",
@@ -54,6 +57,7 @@ class Message:
         self.decision_id = decision_id
         self._marks = marks
         self._recorded = False
+        self._asked = 0.0  # when the body was given to be scanned, monotonic
         self._looked = ""  # what became of the body, for the log
         self.outcome: Outcome | None = None  # None until it is decided
 
@@ -117,6 +121,7 @@ class Message:
 
     def scan(self, body: Body) -> Deferred[Scanned]:
         """Have the body scanned."""
+        self._asked = time.monotonic()
         return self.generation.scans.scan(self.tx, shape_of(self.tx), body)
 
     def conclude(self, scanned: Scanned) -> Answer:
@@ -124,6 +129,9 @@ class Message:
         generation, first = self.generation, self._decided
         if not self._looked:
             self._looked = "error" if scanned.errors else "cached" if scanned.cached else "scanned"
+        if self._asked:
+            count_scanned(self._site.counts, scanned, time.monotonic() - self._asked)
+            self._asked = 0.0
         scanned = scanned._replace(findings=(*first.decision.findings, *scanned.findings))
         outcome = conclude(self.tx, generation.policy, generation.pages, self.decision_id, scanned)
         if isinstance(outcome.answer, UseVirgin) and isinstance(first.answer, UseEdited):
@@ -142,9 +150,11 @@ class Message:
             return
         self._recorded = True
         outcome = self.outcome
+        decision = None if outcome is None else outcome.decision
+        count_recorded(self._site.counts, self.tx.point, decision, status, late=late)
         line = decision_line(
             self.tx,
-            None if outcome is None else outcome.decision,
+            decision,
             decision_id=self.decision_id,
             url=self.url,
             status=status,

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from icapd.edits import scannable_at_a_glance
 from icapd.events import record_line
 from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
+from icapd.metrics.words import PREVIEWS, QUICK, RESPONSES, SENT
 from icapd.protocol import RemoteProtocolError
 from icapd.protocol.encapsulated import cut_head
 from icapd.server.answering import begun_echo
@@ -97,7 +98,11 @@ class Quick:
         elif self._passes(asker, plain, has_body, generation):
             self._note(asker, plain, prepared, 200 if body else 204)
             answer = self._echo(data[start:body], layout) if body else self._site.banner.unmodified
-        return None if answer is None else (answer, ending == _GOES_ON, body)
+        if answer is None:
+            return None
+        if asker.previews and has_body:
+            self._site.counts[PREVIEWS] += 1
+        return answer, ending == _GOES_ON, body
 
     def _is_open(self, asker: Asker, plain: _Plain) -> bool:
         """Whether nothing is to be looked at in the tunnel that the request came in."""
@@ -124,6 +129,12 @@ class Quick:
 
     def _note(self, asker: Asker, plain: _Plain, prepared: Prepared, status: int) -> None:
         site = self._site
+        at = asker.counts + prepared.counted
+        if status == 204:  # noqa: PLR2004
+            site.counts[at] += 1
+        else:
+            site.counts[at - QUICK] += 1
+            site.counts[RESPONSES] += 1  # 200
         site.decisions.append(
             record_line(
                 time.time(),  # noqa: TID251  # the server's clock
@@ -156,6 +167,9 @@ class Quick:
         }
         answer = prepared.answer(plain[4], plain[5], values, now).render(site.banner, close=False)
         verdict = prepared.verdict
+        counts = site.counts
+        counts[asker.counts + prepared.counted] += 1
+        counts[SENT] += len(answer)
         site.decisions.append(
             record_line(now, decision_id, _REQMOD, method, url, asker.part, verdict, "", 200)
         )

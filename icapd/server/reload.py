@@ -125,6 +125,7 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
             "limits",
             "decisions",
             "control",
+            "metrics",
             "delivery",
             "spool",
         )

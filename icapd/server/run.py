@@ -19,8 +19,12 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
+from icapd.metrics.words import LIMIT, LIMITS, STRANGERS
 from icapd.server.connection import IcapProtocol
 from icapd.server.control import listen_control
+from icapd.server.endpoint import listen_metrics
+from icapd.server.gathering import Gathering
+from icapd.server.overview import Overview, Remembered, snapshot_of
 from icapd.server.reading import Hub
 from icapd.server.reload import Reloader
 from icapd.server.rotation import Rotation, open_log
@@ -62,6 +66,7 @@ class IcapFactory(Factory):
         mapped = getattr(host, "ipv4_mapped", None)
         if any((mapped or host) in network for network in self._networks):
             return True
+        self.site.counts[STRANGERS] += 1
         self.site.warn("{host} is not in `peers`: connection refused", host=str(host))
         return False
 
@@ -104,7 +109,7 @@ def run(config: Config) -> int:
     ticks = task.LoopingCall(_tick, site, notifier)
     ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
     drain = Drain(site, ports, notifier.stopping)
-    reloads = Announced(Reloader(site), notifier)
+    reloads = Remembered(Announced(Reloader(site), notifier))
     on_signals(drain.begin, reloads.reload, Rotation(config, decisions, _reactor))
     if config.control is not None:
         listen_control(config.control, reloads, site.probes, site.status)
@@ -112,6 +117,7 @@ def run(config: Config) -> int:
         port.stopReading()
     ready = ready_line(listens, ports)
     start = _Start(site, ports, lambda: announce(ready, notifier))
+    _tell_metrics(site, reloads, start)
     _reactor.callWhenRunning(start.begin)
     _reactor.run(installSignalHandlers=False)
     if start.failed is not None:
@@ -120,6 +126,13 @@ def run(config: Config) -> int:
     if decisions.lost:
         _log.error("{count} decision lines could not be written", count=decisions.lost)
     return 0
+
+
+def _tell_metrics(site: Site, reloads: Remembered, start: _Start) -> None:
+    config, gathering = site.config, Gathering(site)
+    if config.metrics is not None:
+        overview = Overview(config, lambda: snapshot_of(site, gathering, accepting=start.accepts), reloads)
+        listen_metrics(config.metrics, overview, _reactor)
 
 
 def _tick(site: Site, notifier: Notifier) -> None:
@@ -153,6 +166,7 @@ class _Start:
         self._ports = ports
         self._ready = ready
         self.failed: IcapdError | None = None
+        self.accepts = False
 
     def begin(self) -> None:
         self._site.generation.scans.start().addCallbacks(self._started, self._refused)
@@ -160,6 +174,7 @@ class _Start:
     def _started(self, _: None) -> None:
         for port in self._ports:
             port.startReading()
+        self.accepts = True
         self._ready()
 
     def _refused(self, failure: Failure) -> None:
@@ -199,6 +214,7 @@ class Drain:
         limit = self._site.config.limits.drain
         if not open_now or self._polls * _POLL >= limit:
             if open_now:
+                self._site.counts[LIMIT + LIMITS.index("drain")] += open_now
                 _log.warn("{count} connections were cut after {limit} s", count=open_now, limit=limit)
             self._stop()
             return

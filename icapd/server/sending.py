@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.interfaces import IPullProducer, IPushProducer
 from zope.interface import implementer
 
+from icapd.metrics.words import SENT
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,9 +25,10 @@ if TYPE_CHECKING:
 
 @implementer(IPullProducer)
 class DirectSender:
-    """Sends over TCP. `on_drained` is called when all that was congested has left."""
+    """Sends over TCP. `on_drained` is called when all that was congested has left; `counts` is the site's."""
 
-    def __init__(self, transport: TcpTransport, on_drained: Callable[[], None]) -> None:
+    def __init__(self, transport: TcpTransport, on_drained: Callable[[], None], counts: list[int]) -> None:
+        self._counts = counts
         self._transport = transport
         self._send = transport.socket.send
         self._on_drained = on_drained
@@ -37,6 +40,11 @@ class DirectSender:
 
     def write(self, data: bytes | memoryview) -> None:
         """Send `data`, or hand the rest of it to the transport."""
+        self._counts[SENT] += len(data)
+        self.put(data)
+
+    def put(self, data: bytes | memoryview) -> None:
+        """Send what is counted already."""
         if self._held is not None:
             self._held.append(data)
         elif self.congested:
@@ -55,7 +63,7 @@ class DirectSender:
         if not pieces:
             return
         if self.congested or len(pieces) == 1:
-            self.write(b"".join(pieces))
+            self.put(b"".join(pieces))
         else:
             self._try(self._gather, pieces, sum(map(len, pieces)))
 
@@ -107,7 +115,8 @@ class DirectSender:
 class TlsSender:
     """Sends over TLS, whose records only the transport can write."""
 
-    def __init__(self, transport: TlsTransport, on_drained: Callable[[], None]) -> None:
+    def __init__(self, transport: TlsTransport, on_drained: Callable[[], None], counts: list[int]) -> None:
+        self._counts = counts
         self._transport = transport
         self._on_drained = on_drained
         self._outstanding = -1
@@ -116,6 +125,11 @@ class TlsSender:
 
     def write(self, data: bytes | memoryview) -> None:
         """Send `data`."""
+        self._counts[SENT] += len(data)
+        self.put(data)
+
+    def put(self, data: bytes | memoryview) -> None:
+        """Send what is counted already."""
         self._transport.write(bytes(data))
 
     def hold(self) -> None:

@@ -23,6 +23,7 @@ from icapd.adapters.scanners import Scan, make_scanners, size_of, worth_of
 from icapd.directory import Directory, Pending, load_directory
 from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
+from icapd.metrics.words import ACTIONS, ALLOW, BYPASS, POINTS, QUICK, SENT, new_words
 from icapd.pages import Pages
 from icapd.policy import Policy, load_policy
 from icapd.protocol import Banner, RemoteProtocolError
@@ -52,6 +53,9 @@ _MAX_WARNINGS = 20  # a tick: a hostile peer must not fill the journal
 
 _NOBODY = Directory()
 _TAG_DIGITS = 24  # an ISTag has 32 characters at most
+_PASSED = tuple(
+    QUICK + point * len(ACTIONS) + action for point in range(len(POINTS)) for action in (ALLOW, BYPASS)
+)
 _LATE_TICKS = 60  # between two looks for late blocks that are too old
 
 
@@ -133,6 +137,8 @@ class Site:
         self.hub: Hub | None = None  # of the reactor that runs
         self.draining = False
         self.tick = 0
+        self.counts = new_words()  # see icapd.metrics.words
+        self._passed = 0  # of those, answered in a word and accounted for in SENT
         self.banner = self._banner()
         self._warnings = 0
         self._suppressed = 0
@@ -177,8 +183,15 @@ class Site:
         """Seconds since the start, in steps of a TICK."""
         return self.tick * TICK
 
+    def settle(self) -> None:
+        """Add to SENT what `Quick` let through: it all has one length, so the hot path need not count it."""
+        passed = sum(self.counts[place] for place in _PASSED)
+        self.counts[SENT] += (passed - self._passed) * len(self.banner.unmodified)
+        self._passed = passed
+
     def replace(self, generation: Generation) -> None:
         """Adopt another policy: one reference, so that each transaction sees one generation."""
+        self.settle()
         self.generation = generation
         self.banner = self._banner()
 

@@ -52,6 +52,11 @@ class Spools:
         """Return room for one body."""
         return Spool(self)
 
+    @property
+    def waiting(self) -> int:
+        """How many bodies wait for room."""
+        return len(self._waiting)
+
     def wait(self, spool: Spool, room: Callable[[], None]) -> None:
         """Have `room` called when what `spool` keeps aside has found its place."""
         self._waiting[spool] = room

@@ -20,13 +20,17 @@ from twisted.logger import Logger
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
+from icapd.metrics.snapshot import Serving, Snapshot, merged
+from icapd.metrics.words import total_of
 from icapd.server.agreement import Agreement
 from icapd.server.asking import Asking
 from icapd.server.channel import Channel, pair
 from icapd.server.control import listen_control
 from icapd.server.crew import Place, by_room
+from icapd.server.endpoint import listen_metrics
 from icapd.server.front import Front, Peers
 from icapd.server.nursery import name_process, start_nursery
+from icapd.server.overview import Overview, Remembered
 from icapd.server.rotation import Rotation, open_log
 from icapd.server.run import announce, begin_logging, listen_at, on_signals, ready_line
 from icapd.server.shared_tunnels import make_table
@@ -68,11 +72,14 @@ def supervise(config: Config) -> int:
     for port in ports:
         port.stopReading()
     supervisor = Supervisor(config, decisions, listens, ports, notifier)
-    reloads = Announced(supervisor.agreement, notifier)
+    reloads = Remembered(Announced(supervisor.agreement, notifier))
     on_signals(supervisor.drain, reloads.reload, Rotation(config, decisions, _reactor))
     signal.signal(signal.SIGCHLD, lambda *_: _reactor.callFromThread(reap))
     if config.control is not None:
         listen_control(config.control, reloads, supervisor.asking, supervisor.status)
+    if config.metrics is not None:
+        overview = Overview(config, supervisor.snapshot, reloads, supervisor.pids)
+        listen_metrics(config.metrics, overview, _reactor)
     sweep(config)
     _reactor.callWhenRunning(supervisor.begin)
     _reactor.run(installSignalHandlers=False)
@@ -127,7 +134,7 @@ class Supervisor:
         """The reactor has ended: what the workers left is written."""
         self._tick()
         self._decisions.end()
-        lost = self._decisions.lost + sum(place.ledger.lost for place in self.places)
+        lost = self._lost_lines
         if lost:
             _log.error("{count} decision lines could not be written", count=lost)
 
@@ -140,6 +147,30 @@ class Supervisor:
             "connections": sum(place.open for place in self.places),
             "workers": [place.status() for place in self.places],
         }
+
+    def pids(self) -> dict[int, str]:
+        """Return the workers by process id, as the metrics call them."""
+        return {place.pid: f"worker {place.number}" for place in self.places if place.pid}
+
+    def snapshot(self) -> Snapshot:
+        """Return how all workers together are."""
+        places = self.places
+        return Snapshot(
+            0.0,
+            0.0,
+            self.digest,
+            tuple(place.facts() for place in places),
+            self._serving,
+            self.draining,
+            self._lost_lines,
+            self._peers.strangers,
+            total_of([place.ledger.counts() for place in places]),
+            merged([place.serving for place in places if place.pid]),
+        )
+
+    @property
+    def _lost_lines(self) -> int:
+        return self._decisions.lost + sum(place.ledger.lost for place in self.places)
 
     # --- Nurseries --------------------------------------------------------------------------
 
@@ -214,6 +245,8 @@ class Supervisor:
                 for other in self.places:
                     if other is not place:
                         other.send(message)
+            case "serving":
+                place.serving = Serving.of(message["serving"])
             case "answer":
                 self.asking.heard(place, message)
             case _:
@@ -291,7 +324,7 @@ class Supervisor:
         self._ticks += 1
         if self._ticks % _REPORT == 0:
             self._peers.report()
-            lost = self._decisions.lost + sum(place.ledger.lost for place in self.places)
+            lost = self._lost_lines
             if lost != self._lost:
                 self._lost = lost
                 _log.error("{count} decision lines could not be written so far", count=lost)

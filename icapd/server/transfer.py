@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from icapd.adaptation import Scanned, UseAdapted, UseVirgin, too_large
+from icapd.metrics.words import CONTINUES, LIMIT, LIMITS
 from icapd.policy.media import content_length
 from icapd.protocol.chunked import chunk
 from icapd.protocol.server import AWAITING, BODY, PREVIEW
@@ -117,7 +118,7 @@ class Transfer:
         if self._answer is None and self._is_stream():
             self._give_up(Finding(Kind.STREAM, self._media or "", CONTENT))
         elif self._answer is None:
-            self._sender.write(self._conn.send_continue())
+            self._continue()
             self.pump()
         else:
             self._settle()
@@ -214,10 +215,14 @@ class Transfer:
             if state is PREVIEW:
                 return  # it is the preview's end that is answered
             if state is AWAITING:
-                self._sender.write(conn.send_continue())
+                self._continue()
             self._begin(self._answer or UseVirgin())
         self._message.record(200)
         self.pump()
+
+    def _continue(self) -> None:
+        self._line.site.counts[CONTINUES] += 1
+        self._sender.write(self._conn.send_continue())
 
     def _begin(self, answer: Answer) -> None:
         self._begun = True
@@ -257,6 +262,7 @@ class Transfer:
             if age >= site.config.limits.scan:
                 scan, self._scan = self._scan, None
                 scan.cancel()
+                site.counts[LIMIT + LIMITS.index("scan")] += 1
                 error = ScanError(CONTENT, "the scan took too long", "closed")
                 self._conclude(Scanned(errors=(error,)))
         elif self._answer is None:
@@ -267,6 +273,7 @@ class Transfer:
         site = self._line.site
         if not self._spool.settled:
             if age >= site.config.spool.wait:
+                site.counts[LIMIT + LIMITS.index("spool")] += 1
                 self._give_up(Finding(Kind.UNSCANNABLE, "no room to keep it", CONTENT))
             return
         whole = (site.tick - self._began) * TICK

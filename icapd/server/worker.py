@@ -10,7 +10,7 @@ import base64
 import os
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 from twisted.internet import reactor as _installed
@@ -19,6 +19,7 @@ from twisted.logger import Logger
 
 from icapd.errors import IcapdError
 from icapd.server.channel import Channel
+from icapd.server.gathering import Gathering
 from icapd.server.ledger import CLOSED, REQUESTS, Ledger, LedgerLog
 from icapd.server.reading import Hub
 from icapd.server.reload import Reloader
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 _reactor: Any = _installed  # several interfaces of Twisted's at once
 _HOLD = 1.0  # s that a worker stands still for the others, at most
+_TELL = 2  # ticks
 _MAX_LATE = 100_000  # bytes of a late block that are told to the others
 _log = Logger(namespace="icapd")
 
@@ -106,6 +108,9 @@ class Worker:
             secure = IcapsFactory(birth.context, isClient=False, wrappedFactory=plain)
             self._factories["icaps"] = cast("ServerFactory", secure)
         self._requests = self._ledger.requests
+        self._gathering = Gathering(site, self._ledger.counts())
+        self._told: dict[str, Any] = {}  # what it serves with
+        self._ticks = 0
         self._reloader = Reloader(site, len(birth.ledgers))
         self._aside: tuple[Config, Generation] | None = None
         self._round = 0
@@ -125,6 +130,7 @@ class Worker:
     def _started(self, _: None) -> None:
         digest = self._site.generation.policy.digest
         self._channel.send({"kind": "ready", "pid": os.getpid(), "key": self._key, "digest": digest})
+        self._tell()
 
     def _refused(self, failure: Failure) -> None:
         error = failure.value
@@ -136,6 +142,17 @@ class Worker:
         site = self._site
         site.on_tick()
         self._ledger.words[REQUESTS] = self._requests + site.decided
+        self._ledger.publish(self._gathering.words())
+        self._ticks += 1
+        if self._ticks % _TELL == 0:
+            self._tell()
+
+    def _tell(self) -> None:
+        """Tell what it serves with, if that has changed."""
+        serving = asdict(self._gathering.serving())
+        if serving != self._told:
+            self._told = serving
+            self._channel.send({"kind": "serving", "serving": serving})
 
     # --- What the supervisor says -----------------------------------------------------------
 
@@ -198,6 +215,7 @@ class Worker:
         self._key = keys_of(*loaded)
         self._reloader.adopt(*loaded)
         self._channel.send({"kind": "adopted", "digest": loaded[1].policy.digest})
+        self._tell()
 
     def _on_drop(self, message: Message) -> None:
         """Forget what was prepared."""

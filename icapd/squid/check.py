@@ -27,6 +27,10 @@ include {fragment}
 _VERSION = re.compile(r"^Squid Cache: Version (\d+(?:\.\d+)*)")
 _STAMP = re.compile(r"^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d(?: \S+)?\| ")
 _COMPLAINT = re.compile(r"\b(?:ERROR|WARNING|FATAL|Bungled|unrecognized|not found)\b")
+# Of the machine, not of what is read: it has no name in DNS. Squid says so of every configuration.
+_NAMELESS = re.compile(
+    r"^WARNING: (?:'.*' rDNS test failed|Could not determine this machines public hostname)"
+)
 _SECONDS = 60  # Squid resolves names in ACLs while it parses
 
 
@@ -54,11 +58,16 @@ def parse_check(conf: Path, squid: str = SQUID) -> list[str]:
         msg = f"{squid} -k parse -f {conf}: no end after {_SECONDS} s"
         raise IcapdError(msg) from None
     lines = [_STAMP.sub("", line) for line in done.stdout.splitlines()]
-    complaints = [line for line in lines if _COMPLAINT.search(line) and not line.startswith("Processing: ")]
+    complaints = [line for line in lines if _is_complaint(line)]
     if done.returncode and not complaints:
         last = lines[-1] if lines else "nothing said"
         complaints = [f"squid -k parse ended with status {done.returncode}: {last}"]
     return complaints
+
+
+def _is_complaint(line: str) -> bool:
+    quoted = line.startswith("Processing: ")
+    return _COMPLAINT.search(line) is not None and not quoted and not _NAMELESS.match(line)
 
 
 def squid_version(squid: str = SQUID) -> str:

@@ -43,6 +43,8 @@ class Bytes:
 class Plain:
     """Inspection that finds one item: the body."""
 
+    load = (0, 0, 0)
+
     def __init__(self) -> None:
         self.count = 0
 

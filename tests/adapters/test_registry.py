@@ -71,5 +71,5 @@ def test_the_example_of_the_guide_is_found_and_scans(tmp_path: Path, monkeypatch
 
 def test_the_guide_shows_the_example_as_it_is() -> None:
     assert (EXAMPLE / "hello.py").read_text().partition('"""\n\n')[2] in (
-        ROOT / "docs/adapters.md"
+        ROOT / "docs/own-adapter.md"
     ).read_text()

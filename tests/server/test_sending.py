@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from icapd.metrics.words import new_words
 from icapd.server.sending import DirectSender
 from tests.server.asking import Asking, chunks, respmod
 from tests.server.doubles import Kernel, Link
@@ -140,7 +141,7 @@ def test_a_reader_that_is_merely_slow_is_not_cut(served: Served) -> None:
 def test_what_the_kernel_does_not_take_goes_through_the_transport_in_order() -> None:
     link, drained = Link(), []
     link.socket.room = 3
-    sender = DirectSender(link, lambda: drained.append(link.sent))  # type: ignore[arg-type]
+    sender = DirectSender(link, lambda: drained.append(link.sent), new_words())  # type: ignore[arg-type]
     sender.write(b"abcdef")
     sender.write(b"ghi")
     assert (link.sent, link.held, sender.congested, drained) == (b"abc", b"defghi", True, [])
@@ -157,7 +158,7 @@ def test_what_the_kernel_does_not_take_goes_through_the_transport_in_order() -> 
 def test_nothing_at_all_taken_is_no_error() -> None:
     link = Link()
     link.socket.room = 0
-    sender = DirectSender(link, lambda: None)  # type: ignore[arg-type]
+    sender = DirectSender(link, lambda: None, new_words())  # type: ignore[arg-type]
     sender.write(b"abc")
     assert (link.held, link.aborted) == (b"abc", False)
 
@@ -171,7 +172,7 @@ def test_a_dead_socket_is_aborted_once_and_written_to_no_more(monkeypatch: pytes
 
     monkeypatch.setattr(Kernel, "send", send)
     link = Link()
-    sender = DirectSender(link, lambda: None)  # type: ignore[arg-type]
+    sender = DirectSender(link, lambda: None, new_words())  # type: ignore[arg-type]
     sender.write(b"abc")
     sender.write(b"def")
     assert sends == [b"abc"]
@@ -190,7 +191,7 @@ def test_small_chunks_keep_their_content(served: Served) -> None:
 
 def test_what_is_held_leaves_in_one_call() -> None:
     link = Link()
-    sender = DirectSender(link, lambda: None)  # type: ignore[arg-type]
+    sender = DirectSender(link, lambda: None, new_words())  # type: ignore[arg-type]
     sender.hold()
     sender.write(b"one")
     sender.write(b"two")
@@ -205,7 +206,7 @@ def test_what_is_held_leaves_in_one_call() -> None:
 def test_what_the_kernel_does_not_take_of_it_waits_in_order() -> None:
     link = Link()
     drained: list[bool] = []
-    sender = DirectSender(link, lambda: drained.append(True))  # type: ignore[arg-type]
+    sender = DirectSender(link, lambda: drained.append(True), new_words())  # type: ignore[arg-type]
     link.socket.room = 4
     sender.hold()
     sender.write(b"one")

@@ -51,6 +51,18 @@ def test_a_bare_failure_is_told(tmp_path: Path) -> None:
     assert parse_check(tmp_path / "c", str(squid)) == ["squid -k parse ended with status 3: something odd"]
 
 
+def test_that_the_machine_has_no_name_is_no_complaint(tmp_path: Path) -> None:
+    squid = tmp_path / "squid"
+    told = (
+        "2026/01/01 00:00:00| WARNING: 'vm' rDNS test failed: (0) No error.\n"
+        "2026/01/01 00:00:00| WARNING: Could not determine this machines public hostname. Please configure one.\n"
+        "2026/01/01 00:00:00| WARNING: another\n"
+    )
+    squid.write_text(f"#!/bin/sh\ncat <<'END'\n{told}END\n")
+    squid.chmod(0o755)
+    assert parse_check(tmp_path / "c", str(squid)) == ["WARNING: another"]
+
+
 @needs_squid
 def test_the_fragment_is_checked_without_being_written(tmp_path: Path) -> None:
     (tmp_path / "icapd.yaml").write_text(

@@ -1,6 +1,8 @@
 # mypy: ignore-errors
 # ruff: noqa: ANN001, ANN201, ANN204, ARG002
-"""The adapter of docs/adapters.md, as a package of somebody else's."""
+"""The adapter of docs/own-adapter.md, as a package of somebody else's."""
+
+import os
 
 from icapd.verdicts import Finding, Kind, Verdict
 
@@ -16,5 +18,7 @@ class Hello:
     async def stop(self): ...
 
     async def scan(self, xaction):
-        hit = self.word in xaction.body.read(0, xaction.body.size)
-        return Verdict((Finding(Kind.MALWARE, "Hello", self.name),) if hit else ())
+        for item in xaction.report.items:
+            if self.word in os.pread(item.fd, item.size, 0):
+                return Verdict((Finding(Kind.MALWARE, "Hello", self.name),))
+        return Verdict()
