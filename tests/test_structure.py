@@ -25,6 +25,7 @@ WITHOUT_MIRROR = {
     "icapd/demo/": "the lab under tests/e2e, which fail if it does not do as it says",
     "icapd/doctor/": "tests/e2e/test_doctor.py runs all probes on a lab, healthy and broken",
     "icapd/errors.py": "texts and statuses, in tests/cli/test_main.py",
+    "icapd/events/queries.py": "tests/events/test_store.py asks the store and looks at SQLite's plans",
     "icapd/lists/__main__.py": "tests/lists/test_child.py runs it",
     "icapd/lists/entry.py": "types only",
     "icapd/options.py": "what each kind of value refuses, in tests/test_config.py",

@@ -165,7 +165,7 @@ def _answer(subject: Subject, explanation: Explanation) -> dict[str, Any] | None
         "headers": [[a.decode("latin-1"), b.decode("latin-1")] for a, b in head.items()] if head else [],
         "icap_headers": [[a.decode("ascii"), b.decode("utf-8")] for a, b in answer.reply_headers],
         "page": (answer.body or b"").decode("utf-8", "backslashreplace"),  # a picture is none
-        "log": decision_line(last.tx, last.decision, decision_id="explain", url=url, status=200),
+        "log": decision_line(last.tx, last.decision, decision_id="explain", url=url, status=200) + "}\n",
     }
 
 

@@ -1,4 +1,4 @@
-r"""The decision line: one JSON object a line, written in batches.
+r"""The decision line: one JSON object a line, left open for the log, which adds its number and closes it.
 
 Every value goes through the JSON string escape into ASCII: a CR, LF, ESC or bidi mark of a client
 arrives in the log as `\\u…`. Built with one f-string, since json.dumps costs five times as much
@@ -8,9 +8,6 @@ arrives in the log as `\\u…`. Built with one f-string, since json.dumps costs 
 from __future__ import annotations
 
 import datetime as dt
-import os
-import select
-import stat
 from json.encoder import encode_basestring_ascii
 from typing import TYPE_CHECKING
 
@@ -22,11 +19,6 @@ if TYPE_CHECKING:
     from icapd.verdicts import Finding
 
 _quote = encode_basestring_ascii
-_NEWLINE = 0x0A
-_PIPE_PIECE = 4096  # PIPE_BUF: what a pipe that polls writable takes without waiting
-_MAX_HELD = 1024 * 1024  # of lines a pipe has no room for: some 4000
-_MAX_KEPT = 16 * 1024 * 1024  # of lines while the file is being copied
-_FLUSH_BYTES = 64 * 1024  # one write of this size costs 20 µs; smaller ones add up
 _MAX_METHOD = 64
 _MAX_FINDINGS = 20  # the worst; of the rest the number
 _MAX_NAME = 200  # characters of what content names
@@ -51,6 +43,11 @@ class _Stamp:
 _stamp = _Stamp()
 
 
+def stamp(now: float) -> str:
+    """Return a time, in s since 1970, as the log writes it: ISO 8601, UTC, to the ms."""
+    return _stamp.text(now)
+
+
 def decision_line(
     tx: Transaction,
     decision: Decision | None,
@@ -62,7 +59,7 @@ def decision_line(
     scan: str = "",
     late: bool = False,
 ) -> str:
-    """Return one line with its newline. `status` is the ICAP status of the answer.
+    """Return one line, open: the log closes it. `status` is the ICAP status of the answer.
 
     `decision` None: there is none, since deciding failed; the line says so, as the action `error`.
     `tls` is given for a CONNECT that was let through, and only then is in the line; so are what was found,
@@ -94,16 +91,16 @@ def record_line(  # noqa: PLR0917  # by position: names would cost a tenth of it
     tunnel: str,
     status: int,
 ) -> str:
-    """Return the line of these facts; `asker`, `verdict` (ALLOWED, say) and `tunnel` are parts of JSON."""
+    """Return the line of these, open; `asker`, `verdict` (ALLOWED, say) and `tunnel` are parts of JSON."""
     return (
         f'{{"time":"{_stamp.text(now)}","id":"{decision_id}","point":"{point}",'
         f'"method":{"null" if method is None else _quote(method[:_MAX_METHOD])},'
-        f'"url":{_quote(url[:_MAX_URL])},{asker}{verdict}{tunnel}"status":{status}}}\n'
+        f'"url":{_quote(url[:_MAX_URL])},{asker}{verdict}{tunnel}"status":{status}'
     )
 
 
 def asker_part(address: str | None, user: str | None) -> str:
-    """Return the part of a line that tells who asked, for `record_line`."""
+    """Return the part of a record that tells who asked, for `record_line`."""
     client = "null" if address is None else _quote(address)
     return f'"client":{client},"user":{"null" if user is None else _quote(user)},'
 
@@ -113,7 +110,7 @@ ALLOWED = '"action":"allow","stage":"default","rule":null,"source":null,"categor
 
 
 def verdict_part(decision: Decision) -> str:
-    """Return the part of a line that tells what was decided, for `record_line`."""
+    """Return the part of a record that tells what was decided, for `record_line`."""
     rule, category = decision.rule, decision.category
     if rule is None and decision.stage == "default" and not decision.shadow:
         return ALLOWED
@@ -171,97 +168,3 @@ def _tunnel(tls: TlsDecision) -> str:
     rule = "null" if tls.rule is None else _quote(tls.rule.name)
     shadow = f'"tls_shadow":[{_shadow(tls.shadow)}],' if tls.shadow else ""
     return f'"tls":"{tls.action}","tls_rule":{rule},{shadow}'
-
-
-class DecisionLog:
-    """Appends lines to a descriptor in batches; `flush` is called by the server's clock.
-
-    Lines that cannot be written (disk full, nobody reads) are counted in `lost`; no answer ever waits.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._lines: list[str] = []
-        self._size = 0
-        self._rest = b""  # what a pipe had no room for
-        self._torn = False  # the last line in the file is half a line
-        self._room = _room_of(descriptor)
-        self._held = False
-        self.lost = 0
-
-    def append(self, line: str) -> None:
-        """Take one line, newline included."""
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size >= _FLUSH_BYTES:
-            self.flush()
-
-    def move(self, descriptor: int) -> None:
-        """Write to `descriptor`, which is closed, from now on: what has gathered still goes where it went."""
-        if not self._held:
-            self.flush()
-        os.dup2(descriptor, self._descriptor, inheritable=False)
-        os.close(descriptor)
-        self._torn, self._room = False, _room_of(self._descriptor)
-        self.release()
-
-    def hold(self) -> None:
-        """Keep what comes, up to some megabytes, until `release` or `move`: the file is being copied."""
-        self._held = True
-
-    def release(self) -> None:
-        """Write again."""
-        self._held = False
-        self.flush()
-
-    def flush(self) -> None:
-        """Write what has gathered, as far as it can be written without waiting."""
-        if not self._lines and not self._rest:
-            return
-        if self._held and self._size < _MAX_KEPT:
-            return
-        mend = b"\n" if self._torn else b""
-        data = b"".join((mend, self._rest, "".join(self._lines).encode("ascii")))
-        self._lines, self._size, self._rest = [], 0, b""
-        at, failed = self._write(data)
-        if failed:
-            kept = at + data.startswith(b"\n", at)  # a line that lacks but its end is mended, not lost
-            self.lost += data.count(b"\n", max(kept, len(mend)))
-            if at:
-                self._torn = data[at - 1] != _NEWLINE
-            return
-        self._torn = False
-        end = len(data)
-        if end - at > _MAX_HELD:
-            end = data.rfind(b"\n", at, at + _MAX_HELD) + 1
-            self.lost += data.count(b"\n", end)
-        self._rest = data[at:end]
-
-    def end(self) -> None:
-        """Flush for the last time: what still cannot be written is lost."""
-        self.release()
-        self.lost += self._rest.count(b"\n")
-        self._rest = b""
-
-    def _write(self, data: bytes) -> tuple[int, bool]:
-        """Write data; return how much was written, and whether writing failed."""
-        at = 0
-        view = memoryview(data)
-        piece = len(data) if self._room is None else _PIPE_PIECE
-        try:
-            while at < len(data) and (self._room is None or self._room.poll(0)):
-                at += os.write(self._descriptor, view[at : at + piece])
-        except BlockingIOError:
-            pass
-        except OSError:
-            return at, True
-        return at, False
-
-
-def _room_of(descriptor: int) -> select.poll | None:
-    """Return what tells whether there is room to write, None for a file: there always is."""
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return None
-    room = select.poll()
-    room.register(descriptor, select.POLLOUT)
-    return room

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from icapd.events.formats import Record
 
+_PORT = re.compile(r":\d+$")
 _AGO = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for a formula
@@ -64,12 +65,12 @@ class Search:
         return (
             self._in_time(record)
             and (self.id is None or record.get("id") == self.id)
-            and _same(self.action, record.get("action") or record.get("event"))
-            and _same(self.user, record.get("user"))
-            and _part(self.rule, record.get("rule"))
-            and _part(self.threat, record.get("threat"))
-            and (self.client is None or _within(self.client, record.get("client")))
-            and (self.host is None or _is_of(self.host, str(record.get("url") or "")))
+            and is_same(self.action, record.get("action") or record.get("event"))
+            and is_same(self.user, record.get("user"))
+            and is_part(self.rule, record.get("rule"))
+            and is_part(self.threat, record.get("threat"))
+            and (self.client is None or is_within(self.client, record.get("client")))
+            and (self.host is None or _is_of(self.host, str(record.get("url") or record.get("host") or "")))
         )
 
     def _in_time(self, record: Record) -> bool:
@@ -82,24 +83,34 @@ class Search:
         return (self.since is None or time >= self.since) and (self.until is None or time < self.until)
 
 
-def _same(wanted: str | None, found: object) -> bool:
+def is_same(wanted: str | None, found: object) -> bool:
+    """Whether a value is the wanted one, in any case."""
     return wanted is None or str(found or "").casefold() == wanted.casefold()
 
 
-def _part(wanted: str | None, found: object) -> bool:
+def is_part(wanted: str | None, found: object) -> bool:
+    """Whether a value holds the wanted text, in any case."""
     return wanted is None or wanted.casefold() in str(found or "").casefold()
 
 
-def _within(network: str, found: object) -> bool:
+def is_within(network: str, found: object) -> bool:
+    """Whether a value is an address of the network."""
     try:
         return ipaddress.ip_address(str(found)) in ipaddress.ip_network(network, strict=False)
     except ValueError:
         return False
 
 
-def _is_of(host: str, url: str) -> bool:
+def host_of(url: str) -> str:
+    """Return the host of a URL, without port, in lower case; "" for none."""
     authority = (url.partition("://")[2] or url).partition("/")[0].rpartition("@")[2]
-    name = re.sub(r":\d+$", "", authority).casefold().rstrip(".")
+    if ":" in authority:
+        authority = _PORT.sub("", authority)
+    return authority.casefold().rstrip(".")
+
+
+def _is_of(host: str, url: str) -> bool:
+    name = host_of(url)
     host = host.casefold().rstrip(".")
     return name == host or name.endswith("." + host)
 

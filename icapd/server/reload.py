@@ -72,6 +72,7 @@ class Reloader:
         if generation.cache is not None:
             generation.cache.adopt(config.verdict_cache)
         site.replace(generation)
+        site.record_policy()
         old.scans.retire(generation.scans)
 
     def _adopt(self, loaded: tuple[Config, Generation]) -> Reloaded:
@@ -124,6 +125,8 @@ def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
             "service",
             "limits",
             "decisions",
+            "events",
+            "metrics",
             "control",
             "metrics",
             "delivery",

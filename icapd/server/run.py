@@ -172,6 +172,7 @@ class _Start:
         self._site.generation.scans.start().addCallbacks(self._started, self._refused)
 
     def _started(self, _: None) -> None:
+        self._site.record_policy()
         for port in self._ports:
             port.startReading()
         self.accepts = True

@@ -5,7 +5,6 @@ A policy, its pages and its ISTag are one value, `Generation`, replaced as a who
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import email.utils
 import hashlib
@@ -21,6 +20,7 @@ from icapd.adaptation import Scanning
 from icapd.adapters.cache import VerdictCache
 from icapd.adapters.scanners import Scan, make_scanners, size_of, worth_of
 from icapd.directory import Directory, Pending, load_directory
+from icapd.events import policy_line
 from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.metrics.words import ACTIONS, ALLOW, BYPASS, POINTS, QUICK, SENT, new_words
@@ -40,7 +40,7 @@ from icapd.squid.versions import version_facts
 
 if TYPE_CHECKING:
     from icapd.config import Config
-    from icapd.events import DecisionLog
+    from icapd.events import Log
     from icapd.protocol import RequestReceived
     from icapd.server.lifetime import Lifetime
     from icapd.server.reading import Hub
@@ -128,7 +128,7 @@ class Site:
 
     log = Logger(namespace="icapd")
 
-    def __init__(self, config: Config, generation: Generation, decisions: DecisionLog) -> None:
+    def __init__(self, config: Config, generation: Generation, decisions: Log) -> None:
         self.config = config
         self.generation = generation
         self.decisions = decisions
@@ -149,8 +149,7 @@ class Site:
         self.tunnels = Tunnels()
         self.probes = Probes(time.monotonic)
         self.quick = Quick(self)
-        # ids are unique over restarts by their random part, and short enough to read out to a help desk
-        self._id_prefix = base64.b32encode(os.urandom(5)).decode("ascii").lower() + "-"
+        self._id_prefix = decisions.source + "-"  # so ids are unique over restarts
         self._ids = itertools.count(1)
         self.crowded = False  # while a connection comes that is one too many for all workers together
 
@@ -195,6 +194,11 @@ class Site:
         self.generation = generation
         self.banner = self._banner()
 
+    def record_policy(self) -> None:
+        """Write down which policy this process serves from now on."""
+        now = time.time()  # noqa: TID251  # the server's clock
+        self.decisions.append(policy_line(now, self.decisions.source, self.generation.policy.digest))
+
     def _banner(self) -> Banner:
         date = email.utils.formatdate(usegmt=True).encode("ascii")
         return Banner(date=date, istag=self.generation.tagged())
@@ -203,7 +207,8 @@ class Site:
         """Once a TICK: a new Date, deadlines, what the log has gathered."""
         self.tick += 1
         self.banner = self._banner()
-        for line in self.tunnels.events(time.time()):  # noqa: TID251  # the server's clock
+        now = time.time()  # noqa: TID251  # the server's clock
+        for line in self.tunnels.events(now, self.decisions.source):
             self.decisions.append(line)
         self.decisions.flush()
         if self.tick % _LOSS_TICKS == 0 and self.decisions.lost != self._lost:

@@ -287,6 +287,8 @@ class Supervisor:
     def _lost_worker(self, place: Place) -> None:
         pid = place.pid
         self._collect(place)
+        if untold := place.ledger.untold:
+            self._decisions.lose(*untold)
         delay = place.vacate()
         self.asking.left(place)
         self.agreement.left(place)
@@ -332,7 +334,7 @@ class Supervisor:
     def _collect(self, place: Place) -> None:
         lines = place.ledger.take()
         if lines:
-            self._decisions.append(lines.decode("ascii"))
+            self._decisions.add(lines.decode("ascii"))
 
     def _give_up(self, why: str, status: int) -> None:
         self.failed = IcapdError(why)

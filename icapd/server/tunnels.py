@@ -95,7 +95,7 @@ class Tunnels:
         self._store: Store = store or OwnStore()
         self._find = self._store.find
         self._waiting: dict[Key, Tunnel] = dict(waiting)  # by age
-        self._events: list[str] = []
+        self._events: list[tuple[float, str, Key, Tunnel]] = []
 
     def opened(
         self, headers: Mapping[bytes, bytes], host: str, decision_id: str = "", now: float = 0.0
@@ -157,8 +157,8 @@ class Tunnels:
             self._store.mark(key, tunnel, Ticket.WAITING)
             self._waiting[key] = tunnel
 
-    def events(self, now: float) -> list[str]:
-        """Return the lines of tickets that ended badly since the last call; some expire `now`."""
+    def events(self, now: float, source: str) -> list[str]:
+        """Return the lines, open, of tickets that ended badly since the last call; some expire `now`."""
         while self._waiting:
             key, tunnel = next(iter(self._waiting.items()))
             if not _is_late(now, tunnel):
@@ -167,7 +167,9 @@ class Tunnels:
             if self._store.mark(key, tunnel, Ticket.EXPIRED):
                 self._record("ticket-unused", now, key, tunnel)
         events, self._events = self._events, []
-        return events
+        return [
+            ticket_line(at, event, source, tunnel.id, key, tunnel.host) for at, event, key, tunnel in events
+        ]
 
     def _inside(self, tx: Transaction, headers: Mapping[bytes, bytes]) -> None:
         key = _key(headers)
@@ -185,7 +187,7 @@ class Tunnels:
 
     def _record(self, event: str, now: float, key: Key, tunnel: Tunnel) -> None:
         if len(self._events) < _MAX_EVENTS:
-            self._events.append(ticket_line(now, event, tunnel.id, key, tunnel.host))
+            self._events.append((now, event, key, tunnel))
 
     def _of(self, headers: Mapping[bytes, bytes]) -> Tunnel | None:
         key = _key(headers)

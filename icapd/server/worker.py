@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from icapd.config import Config
-    from icapd.events import DecisionLog
     from icapd.server.channel import Message
     from icapd.server.lifetime import Lifetime
     from icapd.server.site import Generation
@@ -94,7 +93,7 @@ class Worker:
         self._channel = Channel(link, _reactor, self._heard, lambda: os._exit(0))
         log = LedgerLog(self._ledger, lambda: self._channel.send({"kind": "full"}))
         config = share_of(birth.base, len(birth.ledgers))
-        self._site = site = Site(config, birth.generation, cast("DecisionLog", log))
+        self._site = site = Site(config, birth.generation, log)
         site.connections = _Connections(self._ledger)
         store = SharedStore(birth.tunnels, number)
         site.tunnels = Tunnels(store, store.waiting())
@@ -128,6 +127,7 @@ class Worker:
         self._tick()
 
     def _started(self, _: None) -> None:
+        self._site.record_policy()
         digest = self._site.generation.policy.digest
         self._channel.send({"kind": "ready", "pid": os.getpid(), "key": self._key, "digest": digest})
         self._tell()

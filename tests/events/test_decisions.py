@@ -1,23 +1,20 @@
-"""The decision line and its log: one JSON object a line whatever the client sends, no answer ever waits."""
+"""The decision line: one JSON object a line, whatever the client sends."""
 
 from __future__ import annotations
 
 import json
-import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from icapd.events import DecisionLog, decision_line
+from icapd.events import decision_line
 from icapd.http import RequestHead
 from icapd.policy import Allow, Block, Decision, load_policy
 from icapd.transaction import Client, Point, Transaction
 from icapd.verdicts import Finding, Kind, ScanError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 KEYS = [
@@ -32,8 +29,12 @@ def transaction(head: bytes = HEAD, **facts: str) -> Transaction:
     return Transaction(Point.REQMOD, Client(**facts), RequestHead(head), now=1_700_000_000.25)  # type: ignore[arg-type]
 
 
+def closed(*args: Any, **kwargs: Any) -> str:
+    return decision_line(*args, **kwargs) + "}\n"
+
+
 def line(tx: Transaction, decision: Decision | None = ALLOWED, url: str = "http://a.example/") -> str:
-    return decision_line(tx, decision, decision_id="k3v7q2xa-1f", url=url, status=204)
+    return closed(tx, decision, decision_id="k3v7q2xa-1f", url=url, status=204)
 
 
 def test_an_allowed_request() -> None:
@@ -102,7 +103,7 @@ def test_what_scanning_found_is_in_the_line() -> None:
     hostile = "EICAR\r\n\x1b[2J\u202e" + "x" * 500
     found = Finding(Kind.MALWARE, hostile, "clamd", "a.zip/b")
     decision = Decision(Block(), "default_protection", findings=(found,), violations=(found,))
-    text = decision_line(
+    text = closed(
         transaction(),
         decision,
         decision_id="7f",
@@ -135,113 +136,6 @@ def test_of_many_findings_the_worst_are_told_and_the_rest_counted() -> None:
     record = json.loads(line(transaction(), Decision(Allow(), "default_protection", findings=found)))
     assert len(record["findings"]) == 20
     assert record["findings_more"] == 980
-
-
-# -- the log -----------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def full() -> Iterator[int]:
-    descriptor = os.open("/dev/full", os.O_WRONLY)
-    yield descriptor
-    os.close(descriptor)
-
-
-def test_lines_are_gathered_and_written_at_a_flush(tmp_path: Path) -> None:
-    file = tmp_path / "log"
-    with file.open("ab") as out:
-        log = DecisionLog(out.fileno())
-        log.append("a\n")
-        log.append("b\n")
-        assert file.read_bytes() == b""
-        log.flush()
-        assert file.read_bytes() == b"a\nb\n"
-        log.append("c" * 70_000 + "\n")  # as much as is gathered at most
-        assert file.stat().st_size == 4 + 70_001
-    assert log.lost == 0
-
-
-def test_a_full_disk_is_counted_to_the_line(full: int) -> None:
-    log = DecisionLog(full)
-    for number in range(1, 5001):
-        log.append("x" * 99 + "\n")
-        if number % 700 == 0:
-            log.flush()
-    log.flush()
-    assert log.lost == 5000
-
-
-class Disk:
-    """os.write to a disk with `room` bytes left: no real one can be filled to the byte."""
-
-    def __init__(self, room: int) -> None:
-        self.room = room
-        self.content = b""
-
-    def write(self, _descriptor: int, data: memoryview) -> int:
-        if not self.room:
-            raise OSError(28, "No space left on device")
-        taken = bytes(data[: self.room])
-        self.room -= len(taken)
-        self.content += taken
-        return len(taken)
-
-
-@pytest.mark.parametrize("room", range(12))
-def test_half_a_line_does_not_spoil_the_next(
-    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    disk = Disk(room)
-    monkeypatch.setattr("os.write", disk.write)
-    with (tmp_path / "log").open("ab") as out:
-        log = DecisionLog(out.fileno())
-        log.append("abc\n")
-        log.append("def\n")
-        log.flush()
-        log.append("ghi\n")
-        log.flush()
-        disk.room = 1000
-        log.append("jkl\n")
-        log.flush()
-    written = disk.content.decode().split("\n")
-    whole = [text for text in written if text in {"abc", "def", "ghi", "jkl"}]
-    assert whole[-1] == "jkl"
-    assert len(whole) + log.lost == 4
-
-
-def test_a_pipe_nobody_reads_holds_up_nothing_and_loses_only_what_is_too_much() -> None:
-    reader, writer = os.pipe()
-    log = DecisionLog(writer)
-    for number in range(20_000):
-        log.append(f"{number:099}\n")  # 2 MB
-    log.flush()
-    assert 0 < log.lost < 20_000
-    data = b""
-    while data.count(b"\n") < 20_000 - log.lost:
-        data += os.read(reader, 65536)
-        log.flush()
-    numbers = [int(text) for text in data.splitlines()]
-    assert len(numbers) + log.lost == 20_000
-    assert numbers == sorted(set(numbers))
-    os.close(reader)
-    log.append("late\n")
-    lost = log.lost
-    log.end()
-    assert log.lost == lost + 1
-    os.close(writer)
-
-
-def test_what_is_still_held_at_the_end_is_lost() -> None:
-    reader, writer = os.pipe()
-    log = DecisionLog(writer)
-    for _ in range(3000):
-        log.append("x" * 99 + "\n")
-    log.end()
-    os.set_blocking(reader, False)
-    whole = os.read(reader, 1_000_000).count(b"\n")
-    assert whole + log.lost == 3000
-    os.close(reader)
-    os.close(writer)
 
 
 def test_rules_in_shadow_mode_are_recorded_as_what_they_would_have_done(tmp_path: Path) -> None:
@@ -277,7 +171,7 @@ def test_a_tls_rule_in_shadow_mode_is_recorded(tmp_path: Path) -> None:
     file.write_text("tls:\n  - {name: bank, when: {host: [a.example]}, action: splice, mode: shadow}\n")
     policy = load_policy(file)
     tx = transaction(b"CONNECT a.example:443 HTTP/1.1\r\n\r\n")
-    text = decision_line(
+    text = closed(
         tx, policy.decide(tx), decision_id="x", url="a.example:443", status=204, tls=policy.decide_tls(tx)
     )
     record = json.loads(text)

@@ -85,7 +85,7 @@ def test_schedules_follow_it_there_and_back(tmp_path: Path, wall: Wall) -> None:
 def test_a_ticket_ends_at_a_jump_and_does_not_revive(jump: float) -> None:
     tunnels = ticketed()  # at 1000 s
     assert "did not come" in str(inside(tunnels, "https://a.example/", 1000.0 + jump))
-    events = [json.loads(line)["event"] for line in tunnels.events(1000.0 + jump)]
+    events = [json.loads(line + "}")["event"] for line in tunnels.events(1000.0 + jump, "abc")]
     assert "ticket-unused" in events
     assert "did not come" in str(inside(tunnels, "https://a.example/", 1001.0))
 

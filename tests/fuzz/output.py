@@ -47,9 +47,10 @@ def _line(told: dict[str, str]) -> str:
         RequestHead(b"GET http://a.example/ HTTP/1.1\r\n\r\n"),
         now=1_700_000_000.25,
     )
-    return decision_line(
+    line = decision_line(
         tx, _decided(told), decision_id="k3v7q2xa-1f", url=told["url"], status=200, scan="scanned"
     )
+    return line + "}\n"
 
 
 @target("decision-line", TOLD)

@@ -264,7 +264,7 @@ class Ways:
             conn = protocol.conn
             states.append((conn.state, conn.closing, conn.unread, link.ended, link.reading))
         self.site.connections.clear()  # or the limit would refuse most of them
-        records = [json.loads(line) for line in self.lines]
+        records = [json.loads(line + "}") for line in self.lines]
         keys = [list(record) for record in records]
         for record in records:
             del record["time"]

@@ -33,11 +33,11 @@ def config(tmp_path: Path) -> Config:
 def test_after_a_rename_lines_go_to_the_new_file(tmp_path: Path, config: Config) -> None:
     decisions = DecisionLog(open_log(config))
     rotation = Rotation(config, decisions, Clock())  # type: ignore[arg-type]
-    decisions.append("1\n")
+    decisions.add("1\n")
     (tmp_path / "d.log").rename(tmp_path / "d.log.1")
     before = len(list(Path("/proc/self/fd").iterdir()))
     rotation.reopen()
-    decisions.append("2\n")
+    decisions.add("2\n")
     decisions.end()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert ((tmp_path / "d.log.1").read_text(), (tmp_path / "d.log").read_text()) == ("1\n", "2\n")
@@ -48,7 +48,7 @@ def test_what_cannot_be_opened_leaves_the_old_file(tmp_path: Path, config: Confi
     (tmp_path / "d.log").rename(tmp_path / "d.log.1")
     (tmp_path / "d.log").mkdir()
     Rotation(config, decisions, Clock()).reopen()  # type: ignore[arg-type]
-    decisions.append("1\n")
+    decisions.add("1\n")
     decisions.end()
     assert (tmp_path / "d.log.1").read_text() == "1\n"
     assert decisions.lost == 0
@@ -61,7 +61,7 @@ def test_a_held_log_is_left_alone_until_it_is_opened_anew_or_time_is_over(
     decisions, clock = DecisionLog(open_log(config)), Clock()
     rotation = Rotation(config, decisions, clock)  # type: ignore[arg-type]
     rotation.hold()
-    decisions.append("1\n")
+    decisions.add("1\n")
     decisions.flush()
     assert file.read_text() == ""
     rotation.reopen()
@@ -69,7 +69,7 @@ def test_a_held_log_is_left_alone_until_it_is_opened_anew_or_time_is_over(
     rotation.hold()
     clock.advance(HOLD - 1)
     rotation.hold()
-    decisions.append("2\n")
+    decisions.add("2\n")
     clock.advance(HOLD - 1)
     decisions.flush()
     assert file.read_text() == "1\n"
@@ -82,7 +82,7 @@ def test_a_hold_has_its_bounds_in_memory_too(tmp_path: Path, config: Config) -> 
     decisions = DecisionLog(open_log(config))
     decisions.hold()
     for _ in range(17):
-        decisions.append("x" * (1024 * 1024 - 1) + "\n")
+        decisions.add("x" * (1024 * 1024 - 1) + "\n")
     assert (tmp_path / "d.log").stat().st_size >= 16 * 1024 * 1024
     decisions.end()
     assert decisions.lost == 0
@@ -90,12 +90,18 @@ def test_a_hold_has_its_bounds_in_memory_too(tmp_path: Path, config: Config) -> 
 
 
 def urls(*files: Path) -> list[str]:
-    """Every line, which must be whole."""
+    """What was asked for in every line, which must be whole, and none of them missing."""
     found = []
+    numbers: dict[str, list[int]] = {}
     for file in files:
         data = file.read_bytes()
         assert not data or data.endswith(b"\n")
-        found += [json.loads(line)["url"] for line in data.splitlines()]
+        for record in map(json.loads, data.splitlines()):
+            if "event" not in record:
+                found.append(record["url"])
+            source = record["source"] if "event" in record else record["id"].partition("-")[0]
+            numbers.setdefault(source, []).append(record["seq"])
+    assert all(each == list(range(1, len(each) + 1)) for each in numbers.values())
     return found
 
 

@@ -57,13 +57,18 @@ def test_the_oldest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def closed(line: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(line + "}")
+    return found
+
+
 def actions(site: Site, *requests: bytes) -> list[str]:
     lines: list[str] = []
     site.decisions.append = lines.append  # type: ignore[method-assign, assignment]
     protocol, _ = connected(site)
     for request in requests:
         protocol.dataReceived(request)
-    return [json.loads(line)["action"] for line in lines]
+    return [closed(line)["action"] for line in lines]
 
 
 def test_the_name_of_the_tunnel_blocks_what_is_inside(site: Site) -> None:
@@ -88,7 +93,7 @@ def log_of(site: Site, *requests: bytes) -> list[dict[str, Any]]:
     protocol, _ = connected(site)
     for request in requests:
         protocol.dataReceived(request)
-    return [json.loads(line) for line in lines]
+    return [closed(line) for line in lines]
 
 
 def ticketed(**facts: Any) -> Tunnels:
@@ -115,16 +120,16 @@ def test_a_ticket_is_for_its_own_host_and_must_be_used_in_time() -> None:
     assert tunnels.is_plain(CLIENT, "a.example")
     assert inside(tunnels, "https://a.example/", 9000.0) is None  # used once, it is the tunnel's
     assert "not for b.example" in str(inside(tunnels, "https://b.example/", 1002.0))
-    [event] = map(json.loads, tunnels.events(1003.0))
+    [event] = map(closed, tunnels.events(1003.0, "abc"))
     assert (event["event"], event["host"], event["client_port"]) == ("ticket-misused", "a.example", 4000)
 
 
 def test_an_unused_ticket_is_recorded_once_and_then_refused() -> None:
     tunnels = ticketed()
-    assert tunnels.events(1299.0) == []
-    [event] = map(json.loads, tunnels.events(1300.0))
+    assert tunnels.events(1299.0, "abc") == []
+    [event] = map(closed, tunnels.events(1300.0, "abc"))
     assert (event["event"], event["id"]) == ("ticket-unused", "k-1")
-    assert tunnels.events(1400.0) == []
+    assert tunnels.events(1400.0, "abc") == []
     assert "did not come" in str(inside(tunnels, "https://a.example/", 1401.0))
 
 
@@ -142,7 +147,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     tunnels = ticketed()
     tunnels.opened(CLIENT | {b"x-client-port": b"4001"}, "b.example")
     assert tunnels.host(CLIENT) is None
-    assert tunnels.events(9999.0) == []
+    assert tunnels.events(9999.0, "abc") == []
 
 
 def test_a_repeated_connect_names_the_first(site: Site) -> None:

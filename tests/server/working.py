@@ -88,10 +88,10 @@ def descendants(pid: int) -> set[int]:
 
 
 def lines(directory: Path) -> list[dict[str, Any]]:
-    """The decision log; every line must be whole."""
+    """The decisions in the log; every line must be whole."""
     data = (directory / "decisions.log").read_bytes()
     assert not data or data.endswith(b"\n")
-    return [json.loads(line) for line in data.splitlines()]
+    return [record for record in map(json.loads, data.splitlines()) if "event" not in record]
 
 
 class Load:
