@@ -16,7 +16,7 @@ import click
 from icapd.cli.options import config_option
 from icapd.cli.scanning import Asked as AskedAdapters
 from icapd.cli.scanning import adapter_findings, interception_findings, use_findings
-from icapd.cli.subject import Subject, is_policy
+from icapd.cli.subject import Subject, says_policy, uncollected
 from icapd.config import Config, load_config, render_config
 from icapd.directory import load_directory
 from icapd.errors import ConfigErrors, IcapdError
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from icapd.adapters.registry import Loaded
     from icapd.policy import Policy
+    from icapd.source import Document
 
 
 @click.command()
@@ -61,7 +62,8 @@ def check(
     if schema:
         print(json.dumps(policy_schema(), indent=2))
         return 0
-    checked = _Checked(config_file, squid=not no_squid)
+    with uncollected():
+        checked = _Checked(config_file, squid=not no_squid)
     if as_object:
         print(json.dumps(checked.as_json()))
     else:
@@ -86,12 +88,16 @@ class _Checked:
         self.adapters: tuple[Loaded, ...] = ()
         self.asked = AskedAdapters(())
         try:
-            self.config = None if is_policy(file) else load_config(file)
+            document = read_document(file)
+            self.config = None if says_policy(document) else load_config(file)
         except IcapdError as error:
             self.findings = list(_errors(error))
             return
         pages = self._page()
-        self._policy(file if self.config is None else self.config.policy, pages)
+        if self.config is None:
+            self._policy(file, document, pages)
+        else:
+            self._policy(self.config.policy, None, pages)
         if self.config is not None:
             self.findings += _tls(self.config)
             self.findings += self._adapters(self.config)
@@ -105,9 +111,10 @@ class _Checked:
             self.findings += _errors(error)
             return Pages.load(None)
 
-    def _policy(self, file: Path, pages: Pages) -> None:
+    def _policy(self, file: Path, document: Document | None, pages: Pages) -> None:
         try:
-            policy = self.policy = load_policy(file)
+            document = document or read_document(file)
+            policy = self.policy = load_policy(file, document=document)
         except IcapdError as error:
             self.findings += _errors(error)
             return
@@ -118,7 +125,7 @@ class _Checked:
             self.findings += _errors(error)
         subject = Subject(policy, pages, self.config)
         self.findings += lint(
-            policy, lambda tx, decision: subject.location(Asked("reqmod", tx, decision)) or ""
+            policy, lambda tx, decision: subject.location(Asked("reqmod", tx, decision)) or "", document
         )
 
     def _adapters(self, config: Config) -> Iterator[Finding]:

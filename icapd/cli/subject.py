@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,11 +18,13 @@ from icapd.replies import described, follows_redirects
 from icapd.source import read_document
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from icapd.config import Config
     from icapd.policy.explain import Asked, Explanation
     from icapd.policy.question import Question
+    from icapd.source import Document
 
 _OF_CONFIG = frozenset({"listen", "policy"})
 _OF_POLICY = frozenset(
@@ -95,17 +99,34 @@ class Subject:
 
 def is_policy(file: Path) -> bool:
     """Tell a policy file from an icapd.yaml by its keys. Raises ConfigErrors if it cannot be read."""
-    value = read_document(file).value
+    return says_policy(read_document(file))
+
+
+def says_policy(document: Document) -> bool:
+    """Tell it of a file that was read."""
+    value = document.value
     keys = frozenset(value) if isinstance(value, dict) else frozenset()
     return not keys & _OF_CONFIG and bool(keys & _OF_POLICY)
 
 
 def open_subject(file: Path) -> Subject:
     """Load what `-c FILE` names. Raises ConfigErrors with everything that is wrong with it."""
-    if is_policy(file):
-        return Subject(load_policy(file), Pages.load(None), None)
-    config = load_config(file)
-    directory = unasked_directory(config)
-    return Subject(
-        load_policy(config.policy), Pages.load(config.page, fits=config.replies == "fit"), config, directory
-    )
+    with uncollected():
+        document = read_document(file)
+        if says_policy(document):
+            return Subject(load_policy(file, document=document), Pages.load(None), None)
+        config = load_config(file)
+        directory = unasked_directory(config)
+        pages = Pages.load(config.page, fits=config.replies == "fit")
+        return Subject(load_policy(config.policy), pages, config, directory)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Collect no garbage meanwhile, nor look at what was made: it stays, and 5,000 rules are many objects."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

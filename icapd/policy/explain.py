@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from icapd.http import HeadError
+from icapd.http import HeadError, RequestHead
 from icapd.policy.connect import Effect, effect, is_for_inner
 from icapd.policy.rules import Allow, Block, Bypass, Decision, ProtectionRule, Redirect, Refuse, TrafficRule
 from icapd.policy.scanned import Scanned
@@ -104,11 +104,10 @@ def connect_before(question: Question) -> Question | None:
     if question.is_connect:
         return None
     try:
-        request = question.transaction(Point.REQMOD).request
-        target = None if request is None else request.url
+        target = RequestHead(question.request()).url
     except HeadError:
         return None
-    if target is None or target.scheme not in {"https", "wss"}:
+    if target.scheme not in {"https", "wss"}:
         return None
     name = question.connect_host or target.host
     host = f"[{name}]" if ":" in name and not name.startswith("[") else name

@@ -98,6 +98,7 @@ class Index:
         self._users, self._clients = self._files["user"], AddressMap(clients) if clients else None
         self._groups, self._paths, self._regexes = (self._files[name] for name in ("group", *_BY_URL))
         self._directions, self._workspaces = self._files["direction"], self._files["workspace"]
+        self._pathless = tuple(sorted((*self._all_of["path"], *self._all_of["regex"])))  # filed nowhere else
         self._depth = max((key.count("/") for key in self._paths), default=0)
         self._exact = frozenset(n for n in self._all_of["regex"] if rules[n].exempts)
         self._addresses = AddressMap(addresses)
@@ -138,7 +139,9 @@ class Index:
             if tx.addresses:
                 more += self._of_addresses(tx.addresses)
             if more:
-                return tuple(sorted({*found, *more}))
+                found = tuple(sorted({*found, *more}))
+            if self._pathless and facts is not None and facts.path_unknown:
+                return tuple(sorted((*self._pathless, *found))) if found else self._pathless
         return found
 
     def _of_names(self, names: tuple[str, ...]) -> Numbers:
@@ -187,8 +190,8 @@ class Index:
         found: Numbers = ()
         if self._workspaces and facts.workspace is not None:
             found = self._workspaces.get(facts.workspace, ())
-        if facts.path_unknown:
-            return (*found, *self._all_of["path"], *self._all_of["regex"])
+        if facts.path_unknown:  # those on paths are `_pathless`
+            return found
         if self._paths:
             for path in facts.spellings:
                 found += self._of_path(path_key(path))

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from icapd.policy.finding import Finding
     from icapd.policy.model import Policy
     from icapd.policy.study import Locate
+    from icapd.source import Document
 
 
-def lint(policy: Policy, locate: Locate) -> tuple[Finding, ...]:
+def lint(policy: Policy, locate: Locate, document: Document | None = None) -> tuple[Finding, ...]:
     """Return the findings on `policy`, in the order of its lines.
 
-    `locate` tells where a redirect leads (the pages know, which stand above the policy).
+    `locate` tells where a redirect leads (the pages know, which stand above the policy); `document` is the
+    policy's file, where it was read already.
     """
-    study = Study(policy, locate)
+    study = Study(policy, locate, document)
     found = [
         *lint_lists(study),
         *lint_reach(study),

@@ -28,7 +28,7 @@ def lint_lists(study: Study) -> Iterator[Finding]:
     if not policy.files or not policy.lists.reports:
         return
     try:
-        document = read_document(policy.files[0])
+        document = study.document or read_document(policy.files[0])
     except ConfigErrors:  # it changed since it was loaded
         return
     asked = _asked(study)

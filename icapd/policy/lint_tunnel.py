@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from icapd.policy.finding import Finding
+    from icapd.policy.match import Matcher
     from icapd.policy.question import Question
     from icapd.policy.rules import TlsDecision
     from icapd.policy.study import Studied, Study
@@ -50,21 +51,31 @@ def _ends_nothing(study: Study, one: Studied) -> Iterator[Finding]:
 
 def _ending(study: Study, one: Studied) -> Iterator[Finding]:
     """Look at a rule that blocks or redirects, through the CONNECT of an https request it decides."""
-    tunnel = study.tunnel(one)
-    if tunnel is None:
+    before = study.connect(one)
+    if before is None:
         return
-    if not (one.is_reached if tunnel.inner is one.question else study.decide(tunnel.inner).rule is one.rule):
-        return
-    connect, decision = tunnel.connect, tunnel.decision
+    connect, decision = before.connect, before.decision
     if not isinstance(decision.action, PASSING):
-        if decision.rule is not one.rule and _differs(one, decision.action):
+        differs = decision.rule is not one.rule and _differs(one, decision.action)
+        if differs and _decides_inside(study, one):
             yield _caught(study, one, decision.rule, connect)
         return
     tls = study.decide_tls(connect)
     if _excludes_connect(study, one, connect):
-        yield _excluded(study, one, connect, tls)
-    elif tls.action in _UNREAD and not study.witnesses.truth(one.rule, connect):
+        if _decides_inside(study, one):
+            yield _excluded(study, one, connect, tls)
+    elif (
+        tls.action in _UNREAD and not study.witnesses.truth(one.rule, connect) and _decides_inside(study, one)
+    ):
         yield _spliced(study, one, connect, tls)
+
+
+def _decides_inside(study: Study, one: Studied) -> bool:
+    """Whether the rule decides its request by https too; asked last, since few rules get so far."""
+    tunnel = study.tunnel(one)
+    if tunnel is None:
+        return False
+    return one.is_reached if tunnel.inner is one.question else study.decide(tunnel.inner).rule is one.rule
 
 
 def _differs(one: Studied, action: object) -> bool:
@@ -105,14 +116,15 @@ def _spliced(study: Study, one: Studied, connect: Question, tls: TlsDecision) ->
 
 def _excludes_connect(study: Study, one: Studied, connect: Question) -> bool:
     """Whether `unless: {method: CONNECT}` is what lets the tunnel through."""
-    facts = study.witnesses.facts(connect, Point.REQMOD)
+    entries = [entry for entry in one.rule.unless if any(map(_asks_for_connect, entry))]
+    facts = study.witnesses.facts(connect, Point.REQMOD) if entries else None
     if facts is None or not all_of(one.rule.when, facts, strict=one.rule.exempts):
         return False
-    return any(
-        any(isinstance(each, MethodIs) and "CONNECT" in each.methods for each in entry)
-        and all_of(entry, facts, strict=not one.rule.exempts)
-        for entry in one.rule.unless
-    )
+    return any(all_of(entry, facts, strict=not one.rule.exempts) for entry in entries)
+
+
+def _asks_for_connect(matcher: Matcher) -> bool:
+    return isinstance(matcher, MethodIs) and "CONNECT" in matcher.methods
 
 
 def _excluded(study: Study, one: Studied, connect: Question, tls: TlsDecision) -> Finding:

@@ -112,6 +112,9 @@ def _finding(study: Study, waiting: Rule, lower: Rule, question: Question) -> Fi
 
 def _unread_tunnel(study: Study, one: Studied, question: Question) -> Iterator[Finding]:
     """Find a rule that is unknown at a CONNECT, above one that would have ended it, before a splice."""
+    before = study.connect(one)
+    if before is not None and before.decision.undecided is None:
+        return
     tunnel = study.tunnel(one)
     if tunnel is not None:
         connect, decision = tunnel.connect, tunnel.decision

@@ -40,12 +40,12 @@ _DIGESTS = frozenset({"md5", "sha256"})
 _Text = TypeVar("_Text", bound=BaseModel)
 
 
-def load_policy(path: Path, *, cache: Path | None = None) -> Policy:
+def load_policy(path: Path, *, cache: Path | None = None, document: Document | None = None) -> Policy:
     """Read a policy with its lists. `cache`: where built list indexes are kept (a default serves).
 
-    Raises ConfigErrors: all faults of all parts.
+    `document` is what `path` holds, if that was read already. Raises ConfigErrors: all faults of all parts.
     """
-    document = read_document(path)
+    document = document or read_document(path)
     text, errors = _read(document)
     specs, faults = list_specs(document, text.lists, path.parent)
     errors += faults
@@ -67,6 +67,7 @@ def load_policy(path: Path, *, cache: Path | None = None) -> Policy:
             lists=lists,
             digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
             files=(path, *lists.files),
+            asks_md5='"md5"' in content,
         )
     except RegexError as error:
         raise ConfigErrors([ConfigError(path, 0, str(error))]) from error

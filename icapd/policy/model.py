@@ -35,7 +35,7 @@ from icapd.transaction import Point, Transaction
 from icapd.verdicts import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from icapd.lists import ListSet
@@ -64,6 +64,7 @@ class Policy:
         lists: ListSet,
         digest: str = "",
         files: tuple[Path, ...] = (),
+        asks_md5: bool = True,
     ) -> None:
         """Raise RegexError if the rules' regexes are too many for RE2."""
         self.bypass = bypass
@@ -76,6 +77,7 @@ class Policy:
         self.scans = bool(self.threats) or self.protection != Protection()
         self.digest = digest
         self.files = files
+        self.asks_md5 = asks_md5  # whether a rule may
         self._rules = (*bypass, *access)
         self._ends = {"bypass": len(bypass), "access": len(self._rules)}  # where each stage's rules end
         self._regexes = _regexes_of((*self._rules, *tls), self.protection.rules)
@@ -101,6 +103,18 @@ class Policy:
             return self._decide(numbers, Facts(tx, names, self.lists, self._regexes), None)
         facts = self._facts(tx, names)
         return self._decide(self._index.candidates(tx, names, facts), facts, None)
+
+    def decide_by(self, facts: Facts) -> Decision:
+        """Return the same of a transaction whose `facts` were gathered before."""
+        try:
+            check_framing(facts.tx)
+        except HeadError as error:
+            return Decision(Refuse(str(error)), "target")
+        return self._decide(self._index.candidates(facts.tx, facts.names, facts), facts, None)
+
+    def candidates(self, facts: Facts) -> Iterator[TrafficRule]:
+        """Yield the rules of bypass and access that are not certainly false, in order."""
+        return (self._rules[number] for number in self._index.candidates(facts.tx, facts.names, facts))
 
     def ignores(self, host: str, addresses: tuple[str, ...] = ()) -> bool:
         """Tell whether no rule can hold for a message whose one name is `host`, whoever asks for what.
@@ -262,14 +276,18 @@ class Policy:
             return Decision(Refuse(str(error)), "target")
         return self._decide(range(len(self._rules)), facts, [])
 
-    def decide_tls(self, tx: Transaction) -> TlsDecision:
-        """Return what Squid is to do with this tunnel; a rule unknown yet means bump."""
+    def decide_tls(self, tx: Transaction, facts: Facts | None = None) -> TlsDecision:
+        """Return what Squid is to do with this tunnel; a rule unknown yet means bump.
+
+        `facts` are those of `tx`, where they were gathered before.
+        """
+        if facts is not None and not self.tls:
+            return _BUMP
         try:
-            names = names_of(tx)
+            names = names_of(tx) if facts is None else facts.names
         except HeadError:
             return TlsDecision("terminate", None)
-        facts = None
-        if self.workspaces or self._tls_index.needs_facts:
+        if facts is None and (self.workspaces or self._tls_index.needs_facts):
             facts = self._facts(tx, names)
         numbers = self._tls_index.candidates(tx, names, facts)
         if not numbers:

@@ -84,6 +84,13 @@ class Question:
         kept = tuple(one for one in self.icap_headers if one[0].lower() not in gone)
         return replace(self, icap_headers=(*new, *kept))
 
+    def request(self) -> bytes:
+        """Return the head of the request. Raises HeadError where it can be none."""
+        line = f"{self.method} {self.uri} HTTP/1.1"
+        if "\r\n" in line:
+            raise HeadError("the request line holds a line break")
+        return _head(line, self.headers)
+
     def transaction(self, point: Point) -> Transaction:
         """Return the facts at `point`. Raises HeadError where no reader could agree upon the message."""
         icap = {
@@ -91,10 +98,7 @@ class Question:
         }
         response = self.response if point is Point.RESPMOD else None
         head = None if response is None else _head(f"HTTP/1.1 {response.status} Given", response.headers)
-        line = f"{self.method} {self.uri} HTTP/1.1"
-        if "\r\n" in line:
-            raise HeadError("the request line holds a line break")
-        tx = transaction_of(point, icap, _head(line, self.headers), head, self.at, self.names)
+        tx = transaction_of(point, icap, self.request(), head, self.at, self.names)
         if self.groups is not None:
             tx.client.groups = self.groups
         elif self.complete is not None:

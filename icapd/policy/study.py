@@ -17,6 +17,7 @@ from icapd.transaction import Point, Transaction
 if TYPE_CHECKING:
     from icapd.policy.model import Policy
     from icapd.policy.question import Question
+    from icapd.source import Document
 
 Locate = Callable[[Transaction, Decision], str]
 PASSING = (Allow, Bypass)
@@ -58,10 +59,12 @@ class Tunnel:
 class Study:
     """One policy; everything asked of it is asked once."""
 
-    def __init__(self, policy: Policy, locate: Locate) -> None:
+    def __init__(self, policy: Policy, locate: Locate, document: Document | None = None) -> None:
         self.policy = policy
         self.locate = locate
+        self.document = document
         self.witnesses = Witnesses(policy)
+        self._connects: dict[int, Tunnel | None] = {}
         self._tunnels: dict[int, Tunnel | None] = {}
 
     @cached_property
@@ -98,6 +101,9 @@ class Study:
 
     def decide_at(self, question: Question, point: Point) -> Decision:
         """Return the decision at one point."""
+        facts = self.witnesses.facts(question, point)
+        if facts is not None:
+            return self.policy.decide_by(facts)
         try:
             return self.policy.decide(question.transaction(point))
         except HeadError as error:
@@ -105,17 +111,15 @@ class Study:
 
     def decide_tls(self, question: Question) -> TlsDecision:
         """Return what Squid does with the tunnel that the CONNECT `question` opens."""
-        return self.policy.decide_tls(question.transaction(Point.REQMOD))
+        facts = self.witnesses.facts(question, Point.REQMOD)
+        return self.policy.decide_tls(
+            question.transaction(Point.REQMOD) if facts is None else facts.tx, facts
+        )
 
     def as_https(self, question: Question, rule: Rule) -> Question | None:
         """Return the question by https, if the rule holds for that too."""
-        if question.is_connect:
-            return None
-        scheme, _, rest = question.uri.partition("://")
-        if scheme == "https":
-            return question
-        asked = replace(question, uri=f"https://{rest}")
-        return asked if self.witnesses.truth(rule, asked) else None
+        asked = _by_https(question)
+        return asked if asked is None or asked is question or self.witnesses.truth(rule, asked) else None
 
     def next_after(self, rule: Rule, question: Question) -> TrafficRule | None:
         """Return the rule that would decide the request, or be unknown, if `rule` were not there."""
@@ -123,17 +127,26 @@ class Study:
         number = self.numbers.get(id(rule))
         if facts is None or number is None:
             return None
-        below = (one for one in self.rules[number + 1 :] if one.stage == rule.stage)
-        return next((one for one in below if one.truth(facts) is not False), None)
+        below = (one for one in self.policy.candidates(facts) if self.numbers.get(id(one), -1) > number)
+        return next((one for one in below if one.stage == rule.stage and one.truth(facts) is not False), None)
+
+    def connect(self, one: Studied) -> Tunnel | None:
+        """Return the way to a rule's request if that came by https, whether or not the rule holds for that."""
+        if one.number not in self._connects:
+            inner = None if one.question is None else _by_https(one.question)
+            connect = None if inner is None else connect_before(inner)
+            self._connects[one.number] = (
+                None if inner is None or connect is None else Tunnel(inner, connect, self.decide(connect))
+            )
+        return self._connects[one.number]
 
     def tunnel(self, one: Studied) -> Tunnel | None:
         """Return the way to a rule's request by https, or None if it has none."""
         if one.number not in self._tunnels:
-            inner = None if one.question is None else self.as_https(one.question, one.rule)
-            connect = None if inner is None else connect_before(inner)
-            self._tunnels[one.number] = (
-                None if inner is None or connect is None else Tunnel(inner, connect, self.decide(connect))
-            )
+            found = self.connect(one)
+            if found is not None and found.inner is not one.question:
+                found = found if self.witnesses.truth(one.rule, found.inner) else None
+            self._tunnels[one.number] = found
         return self._tunnels[one.number]
 
     @staticmethod
@@ -141,3 +154,11 @@ class Study:
         """Return a finding on a rule; `said` is what, why, how to mend."""
         what, why, mend = said
         return Finding(*place_of(rule.source), level, code, what, why, mend, proof)
+
+
+def _by_https(question: Question) -> Question | None:
+    """Return the same request by https; a CONNECT has none."""
+    if question.is_connect:
+        return None
+    scheme, _, rest = question.uri.partition("://")
+    return question if scheme == "https" else replace(question, uri=f"https://{rest}")

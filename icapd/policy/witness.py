@@ -30,6 +30,7 @@ MONDAY = datetime(2026, 1, 5, 10, 0, tzinfo=UTC)  # a working hour of a working 
 MAX_CHOICES = 24  # drafts for one rule
 _STEP = timedelta(minutes=15)
 _WEEK = 7 * 24 * 4
+_REMEMBERED = 32_768  # requests that the policy was asked about
 _READ = 65_536  # bytes of a list's file in which a name of it is looked for
 _SIZE = re.compile(r"([<>]=?)?\s*(\d+(?:\.\d+)?)\s*([kKmMgGtT]?)i?[bB]?")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -180,6 +181,7 @@ class Witnesses:
         self.policy = policy
         self._members = members_of(policy)
         self._times: dict[tuple[str, ...], datetime | None] = {}
+        self._known: dict[tuple[int, Point], tuple[Question, Facts | None]] = {}
         self._who = {workspace.name: workspace.when for workspace in policy.workspaces}
 
     def has_members(self, name: str) -> bool:
@@ -238,11 +240,17 @@ class Witnesses:
 
     def facts(self, question: Question, point: Point) -> Facts | None:
         """Return what matchers may ask of the question, or None where it is ill-formed."""
+        key = id(question), point  # which stays its own as long as it is kept here
+        if key in self._known:
+            return self._known[key][1]
+        if len(self._known) >= _REMEMBERED:
+            self._known.clear()
         try:
-            tx = question.transaction(point)
-            return self.policy.facts(tx)
+            facts = self.policy.facts(question.transaction(point))
         except HeadError:
-            return None
+            facts = None
+        self._known[key] = question, facts
+        return facts
 
     def truth(self, rule: Rule, question: Question) -> Truth:
         """Say whether `rule` holds at the last point that the question reaches."""
