@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -27,7 +27,7 @@ from icapd.setup import (
     takes_ports,
     write,
 )
-from icapd.setup.manifest import replace_file
+from icapd.setup.manifest import digest_of, digest_of_file, replace_file
 from icapd.squid import parse_check
 
 if TYPE_CHECKING:
@@ -81,17 +81,17 @@ def init(
     """
     folder, squid_dir = folder.absolute(), squid_dir.absolute()
     answers = _Answers(yes=yes, edit_squid=edit_squid, dry_run=dry_run)
-    manifest = Manifest(folder)
-    if undo:
-        return _undo(manifest, answers)
-    listen = listen or _default_listen()
     more = "" if ssl_db == _SSL_DB else f'squid: {{ssl_db: "{ssl_db.absolute()}"}}\n'
-    files = configuration(folder, listen, in_system=folder == _SYSTEM, squid=more)
-    run = _Run(manifest, answers, folder, squid_dir, squid)
-    run.files(files, f"Write the configuration and a policy to {folder}?")
-    if files_only:
-        return 0
-    return run.squids_part(files)
+    files = configuration(folder, listen or _default_listen(), in_system=folder == _SYSTEM, squid=more)
+    try:
+        manifest = Manifest(folder)
+        if undo:
+            return _undo(manifest, answers)
+        run = _Run(manifest, answers, folder, squid_dir, squid)
+        run.files(files, f"Write the configuration and a policy to {folder}?")
+        return 0 if files_only else run.squids_part(files)
+    except PermissionError as error:
+        raise IcapdError(f"{error.filename}: {error.strerror}; run it as root") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,8 @@ def _undo(manifest: Manifest, answers: _Answers) -> int:
     lines = manifest.undo(really=False)
     if not lines:
         print(f"nothing to undo: {manifest.file} names nothing that is there")
+        if not answers.dry_run:
+            manifest.undo(really=True)  # the record itself
         return 0
     print("\n".join(lines))
     if answers.dry_run or not answers.to("Do so?"):
@@ -196,23 +198,34 @@ class _Run:
             if not os.access(settings.certgen, os.X_OK):
                 print(f"# {settings.certgen} is missing: install squid-openssl, then icapd init again")
                 return False
-            self.manifest.folders(settings.ssl_db.parent)
-            make_certgen_db(settings.ssl_db, certgen=settings.certgen)
-            self.manifest.add(settings.ssl_db, "tree")
-            print(f"written   {settings.ssl_db}")
+            made = self.manifest.scratch(settings.ssl_db)
+            make_certgen_db(made, certgen=settings.certgen)
+            self._place(made, settings.ssl_db, "tree")
+            self.manifest.forget(made)
         return True
 
     def _make_authority(self, path: Path) -> None:
+        """Make the CA aside, then give both files their names: the key's last, for it stands for both."""
         self.manifest.folders(path.parent, 0o700)
         name = f"icapd on {socket.gethostname()}"[:64]
-        made = make_bump_ca(path.parent, name=name, now=datetime.now(UTC), stem=path.stem)
-        for each in (made.pem, made.certificate):
-            self.manifest.add(each, "file")
-            print(f"written   {each}")
+        aside = self.manifest.scratch(path.parent / path.stem)
+        made = make_bump_ca(aside, name=name, now=datetime.now(UTC), stem=path.stem)
+        for each in (made.certificate, made.pem):
+            self._place(each, path.parent / each.name, "file")
+        aside.rmdir()
+        self.manifest.forget(aside)
+
+    def _place(self, made: Path, path: Path, kind: Literal["file", "tree"]) -> None:
+        """Give what was made aside its name, once it is known what it is."""
+        if path.exists() and not self.manifest.is_ours(path):
+            raise IcapdError(f"{path}: exists, and is never written over; move it away to make another")
+        self.manifest.add(path, kind, digest=digest_of(made))
+        made.replace(path)
+        print(f"written   {path}")
 
     def _include(self, fragment: Path, ports: Sequence[str]) -> int:
         """Add the line to squid.conf, if that is wanted and Squid has nothing against it."""
-        conf = self.squid_dir / "squid.conf"
+        conf = (self.squid_dir / "squid.conf").resolve()  # a link stays one
         if not conf.is_file():
             print(f"# {conf} is not there; in Squid's configuration, before its http_access lines:")
             print(f"include {fragment}")
@@ -239,12 +252,15 @@ class _Run:
             print(f"icapd: {conf} is as it was: Squid would say", file=sys.stderr)
             print("\n".join(f"icapd:   {line}" for line in complaints), file=sys.stderr)
             return 1
+        old = conf.read_bytes()
         backup = conf.with_name(f"{conf.name}.before-icapd")
-        if backup.exists():
+        if backup.exists() and backup.read_bytes() != old:
             backup = conf.with_name(f"{backup.name}.{datetime.now(UTC):%Y%m%d%H%M%S}")
-        shutil.copy2(conf, backup)
-        replace_file(conf, new, conf.stat().st_mode & 0o777)
-        self.manifest.add(conf, "edit", backup)
+        mode = conf.stat().st_mode & 0o777
+        self.manifest.add(conf, "edit", backup, digest=digest_of_file(new))
+        if not backup.exists():
+            replace_file(backup, old, mode)
+        replace_file(conf, new, mode)
         print(f"edited    {conf} (as it was: {backup})")
         return 0
 
@@ -252,13 +268,14 @@ class _Run:
         """What Squid says of the edited configuration and does not say of the one that is there."""
         if shutil.which(self.squid) is None:
             return
-        candidate = conf.with_name(f".{conf.name}.icapd-init")
+        candidate = self.manifest.scratch(conf)
         replace_file(candidate, new, 0o600)
         try:
             known = set(parse_check(conf, self.squid))
             yield from (line for line in parse_check(candidate, self.squid) if line not in known)
         finally:
             candidate.unlink()
+            self.manifest.forget(candidate)
 
 
 def _next_steps() -> Iterator[str]:

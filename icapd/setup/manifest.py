@@ -1,4 +1,8 @@
-"""What was made, by its content: only that is removed again, and only if it still is what was made."""
+"""What was made, by its content: only that is removed again, and only if it still is what was made.
+
+Everything is noted before it is made. A run that is killed leaves a note of what is not there, or of what is
+as it was; the next run and undo understand both.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,34 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from icapd.errors import IcapdError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 NAME = ".icapd-init.json"
-Kind = Literal["file", "folder", "tree", "edit"]
+_MAKING = ".icapd-init"  # ends the name of a file or folder that is not whole yet
+Kind = Literal["file", "folder", "tree", "edit", "scratch"]
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """One thing: a file, a folder, a folder with all that is in it, or a file that was there and was edited.
+    """One thing: a file, a folder, a tree (with all in it), an edited file, or scratch (renamed later).
 
-    `digest` is of the content it was given; `backup` holds what an edited file was before.
+    `digest` is of the content it was given, `before` of what was there then, "" of nothing; `backup` holds
+    what an edited file was before.
     """
 
     path: str
     kind: Kind
     digest: str = ""
     backup: str = ""
+    before: str = ""
 
 
 class Manifest:
@@ -48,24 +57,40 @@ class Manifest:
 
     def is_ours(self, path: Path) -> bool:
         """Whether `path` was made here and is as it was made."""
-        return any(each.path == str(path) and each.digest == digest_of(path) for each in self.made)
+        return any(each.path == str(path) and _is_as_made(each) for each in self.made)
 
-    def add(self, path: Path, kind: Kind, backup: Path | None = None) -> None:
-        """Remember `path` as it is now. At once on disk: what is made after a crash can be undone too."""
+    def add(self, path: Path, kind: Kind, backup: Path | None = None, *, digest: str | None = None) -> None:
+        """Remember `path`, at once on disk: as it is now, or as it will be (`digest`) before it is made."""
         old = [each for each in self.made if each.path == str(path) and each.kind == kind]
         kept = "" if backup is None else str(backup)
-        kept = old[0].backup or kept if old else kept
+        if old and Path(old[0].backup).is_file():
+            kept = old[0].backup
+        now = digest_of(path) if _is_there(path) else ""
+        before = "" if digest is None else now
         self.made = [each for each in self.made if each not in old]
-        self.made.append(Made(str(path), kind, digest_of(path), kept))
+        self.made.append(Made(str(path), kind, now if digest is None else digest, kept, before))
         self._save()
 
     def folders(self, folder: Path, mode: int = 0o755) -> None:
         """Make `folder` and what it lies in, as far as they are missing."""
         missing = [each for each in (folder, *folder.parents) if not each.exists()]
         for each in reversed(missing):
-            each.mkdir()
-            each.chmod(mode)
             self.add(each, "folder")
+            each.mkdir(mode, exist_ok=True)  # the record may be in it
+            each.chmod(mode)
+
+    def scratch(self, beside: Path) -> Path:
+        """Return a path beside `beside` where nothing is, for what gets its name once it is whole."""
+        self.folders(beside.parent)
+        path = making(beside)
+        self.add(path, "scratch")
+        _remove(path)
+        return path
+
+    def forget(self, path: Path) -> None:
+        """Let go of `path`: nothing of it is there any more."""
+        self.made = [each for each in self.made if each.path != str(path)]
+        self._save()
 
     def undo(self, *, really: bool) -> list[str]:
         """Remove what was made, newest first; return a line for each thing. `really` False only tells.
@@ -75,10 +100,16 @@ class Manifest:
         self._refuse_half()
         lines: list[str] = []
         kept: list[Made] = []
-        gone: set[Path] = {self.file}
+        gone = {self.file, *(making(path) for path in (self.file, *(Path(made.path) for made in self.made)))}
         for made in reversed(self.made):
             path = Path(made.path)
-            if not (path.exists() or path.is_symlink()):
+            if really:
+                for name in filter(None, (made.path, made.backup)):
+                    _remove(making(Path(name)))
+            if not _is_there(path) or (made.kind == "scratch" and not really):
+                continue
+            if made.kind == "scratch":
+                _remove(path)
                 continue
             if reason := _reason_to_keep(made, gone):
                 kept.insert(0, made)
@@ -93,21 +124,24 @@ class Manifest:
         return lines
 
     def _keep(self, kept: list[Made]) -> None:
-        """Let go of all but `kept`, and of folders that are empty then."""
-        self.made, folders = kept, [made for made in reversed(self.made) if made.kind == "folder"]
+        """Let go of all but `kept`, and of folders that are empty then; of the record as late as can be."""
+        folders = [
+            Path(made.path) for made in reversed(self.made) if made.kind == "folder" and made not in kept
+        ]
+        around = [folder for folder in folders if folder in self.file.parents]
+        _remove_folders(folder for folder in folders if folder not in around)
+        self.made = kept
         if kept:
             self._save()
         else:
+            making(self.file).unlink(missing_ok=True)
             self.file.unlink(missing_ok=True)
-        for folder in folders:
-            if folder not in kept:
-                with suppress(OSError):  # something has come into it meanwhile
-                    Path(folder.path).rmdir()
+        _remove_folders(around)
 
     def _refuse_half(self) -> None:
         for edit in (each for each in self.made if each.kind == "edit"):
             path = Path(edit.path)
-            if not path.exists() or digest_of(path) == edit.digest:
+            if not path.exists() or _is_as_made(edit):
                 continue
             words = {word for line in path.read_text(errors="replace").splitlines() for word in _words(line)}
             if needed := words & {each.path for each in self.made if each.kind == "file"}:
@@ -126,11 +160,34 @@ def _reason_to_keep(made: Made, gone: set[Path]) -> str:
     if made.kind == "folder":
         left = sum(each not in gone for each in path.iterdir()) if path.is_dir() else 1
         return "not empty" if left else ""
-    if digest_of(path) != made.digest:
+    if not _is_as_made(made):
         if made.kind == "edit":
             return f"changed since; what it was before is in {made.backup}"
         return "changed since"
-    return f"{made.backup} is missing" if made.kind == "edit" and not Path(made.backup).exists() else ""
+    if made.kind == "edit" and not Path(made.backup).exists() and digest_of(path) != made.before:
+        return f"{made.backup} is missing"
+    return ""
+
+
+def _is_as_made(made: Made) -> bool:
+    return digest_of(Path(made.path)) in {made.digest, made.before}
+
+
+def _is_there(path: Path) -> bool:
+    return path.exists() or path.is_symlink()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_folders(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # it is gone, or something has come into it meanwhile
+            folder.rmdir()
 
 
 def _words(line: str) -> list[str]:
@@ -138,15 +195,12 @@ def _words(line: str) -> list[str]:
 
 
 def _take_back(made: Made) -> None:
-    path = Path(made.path)
-    if made.kind == "edit":
-        backup = Path(made.backup)
+    path, backup = Path(made.path), Path(made.backup)
+    if made.kind != "edit":
+        _remove(path)
+    elif backup.is_file():
         replace_file(path, backup.read_bytes(), backup.stat().st_mode & 0o777)
         backup.unlink()
-    elif made.kind == "tree" and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
 
 
 def digest_of(path: Path) -> str:
@@ -163,18 +217,36 @@ def digest_of(path: Path) -> str:
     return found.hexdigest()
 
 
+def digest_of_file(data: bytes) -> str:
+    """Return what digest_of will be of a file with `data`."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_of_link(target: Path) -> str:
+    """Return what digest_of will be of a link to `target`."""
+    return hashlib.sha256(b"link " + os.fsencode(target)).hexdigest()
+
+
+def making(path: Path) -> Path:
+    """Return the name under which `path` is made, until it is whole."""
+    return path.with_name(f".{path.name}{_MAKING}")
+
+
 def replace_file(path: Path, data: bytes, mode: int) -> None:
     """Write a file whole or not at all; one that is there keeps its owner."""
-    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    new = making(path)
+    new.unlink(missing_ok=True)  # of a run that was killed
+    opened = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    try:
+        with os.fdopen(opened, "wb") as file:
             file.write(data)
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            os.fchmod(opened, mode)
             if path.exists() and os.geteuid() == 0:
                 was = path.stat()
-                os.fchown(file.fileno(), was.st_uid, was.st_gid)
-            os.fsync(file.fileno())
-            Path(file.name).replace(path)
-        except BaseException:
-            Path(file.name).unlink(missing_ok=True)
-            raise
+                os.fchown(opened, was.st_uid, was.st_gid)
+            os.fsync(opened)
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

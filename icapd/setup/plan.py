@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from icapd.config import load_config
 from icapd.data import read_shared
-from icapd.setup.manifest import replace_file
+from icapd.setup.manifest import digest_of_file, digest_of_link, replace_file
 from icapd.squid import write_fragments
 
 if TYPE_CHECKING:
@@ -131,8 +131,9 @@ def write(wanted: Wanted, manifest: Manifest) -> str:
     replaced = path.exists()
     manifest.folders(path.parent)
     if wanted.target is not None:
+        manifest.add(path, "file", digest=digest_of_link(wanted.target))
         path.symlink_to(wanted.target)
     else:
+        manifest.add(path, "file", digest=digest_of_file(wanted.data))
         replace_file(path, wanted.data, wanted.mode)
-    manifest.add(path, "file")
     return "replaced" if replaced else "written"

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import io
+import os
+import shutil
+import signal
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from icapd.cli.main import main
-from icapd.pki import CERTGEN
+from icapd.pki import CERTGEN, make_bump_ca
 from icapd.squid import parse_check
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 needs_certgen = pytest.mark.skipif(not CERTGEN.exists(), reason="needs squid-openssl")
 SQUID_CONF = """\
@@ -197,3 +203,133 @@ def test_without_squid_s_programs_it_says_what_to_install(
     assert init(lab, "--yes") == 0
     assert f"{lab}/none is missing: install squid-openssl" in capsys.readouterr().out
     assert not (lab / "squid" / "icapd").exists()
+
+
+def test_a_link_to_squid_conf_stays_one(lab: Path) -> None:
+    conf = lab / "squid" / "squid.conf"
+    conf.rename(lab / "elsewhere.conf")
+    conf.symlink_to("../elsewhere.conf")
+    assert init(lab, "--yes", "--edit-squid", "--squid", "none") == 0
+    assert conf.is_symlink()
+    assert "include " in (lab / "elsewhere.conf").read_text()
+    assert init(lab, "--undo", "--yes") == 0
+    assert (conf.is_symlink(), conf.read_text()) == (True, SQUID_CONF)
+
+
+def apart(
+    call: Callable[[], int], *, user: int | None = None, killed_at: int | None = None
+) -> tuple[int, int]:
+    """Run `call` in a process of its own: as `user`, or killed before its `killed_at`th change of the disk.
+
+    Returns its wait status and how many changes it came to.
+    """
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        count = 0
+
+        def look(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal count
+            if event in CHANGES or (event == "open" and int(str(arguments[2])) & (os.O_WRONLY | os.O_RDWR)):
+                if count == killed_at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                count += 1
+
+        if user is not None:
+            os.setgroups([])
+            os.setresgid(user, user, user)
+            os.setresuid(user, user, user)
+        sys.addaudithook(look)
+        status = call()
+        sys.stdout.flush()
+        os.write(write, str(count).encode())
+        os._exit(status)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        said = pipe.read()
+    return os.waitpid(child, 0)[1], int(said or 0)
+
+
+CHANGES = {
+    "os.rename",
+    "os.mkdir",
+    "os.symlink",
+    "os.link",
+    "os.remove",
+    "os.rmdir",
+    "os.chmod",
+    "subprocess.Popen",
+}
+ALL = ("--yes", "--edit-squid", "--squid", "none")
+
+
+def fresh(tmp_path: Path, name: str) -> Path:
+    """Return a lab of that name."""
+    lab = tmp_path / name
+    (lab / "squid").mkdir(parents=True)
+    (lab / "squid" / "squid.conf").write_text(SQUID_CONF)
+    return lab
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is such a place: each change is waited for until it is on the disk."""
+    place = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else tmp_path) as folder:
+        yield Path(folder)
+
+
+@needs_certgen
+def test_whenever_it_is_killed_it_can_go_on_and_be_undone(
+    memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At many changes of the disk: the next run makes it whole, and undo leaves nothing, either way."""
+    monkeypatch.setattr("icapd.cli.init.make_bump_ca", functools.partial(make_bump_ca, key="ec"))
+    whole = fresh(memory, "whole")
+    status, changes = apart(lambda: init(whole, *ALL))
+    assert status == 0
+    made = {name.replace("whole", "lab") for name in tree(whole)}
+    tried = [*range(0, 40, 4), *range(40, changes - 40, 120), *range(changes - 40, changes, 4)]
+    print(f"{changes} changes of the disk, killed at {len(tried)} of them")
+    for step in tried:
+        lab = fresh(memory, "lab")
+        before = tree(lab)
+        assert apart(functools.partial(init, lab, *ALL), killed_at=step)[0] == signal.SIGKILL
+        shutil.copytree(lab, memory / "kept", symlinks=True)
+        assert init(lab, *ALL) == 0, step
+        assert set(tree(lab)) == made, step
+        assert init(lab, "--undo", "--yes") == 0
+        assert tree(lab) == before, step
+        shutil.rmtree(lab)
+        (memory / "kept").rename(lab)
+        assert init(lab, "--undo", "--yes") == 0
+        assert tree(lab) == before, f"undone at once, {step}"
+        shutil.rmtree(lab)
+
+
+@needs_certgen
+def test_undo_can_be_killed_too(memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("icapd.cli.init.make_bump_ca", functools.partial(make_bump_ca, key="ec"))
+    for step in (0, 1, 6, 60):
+        lab = fresh(memory, "lab")
+        before = tree(lab)
+        assert init(lab, *ALL) == 0
+        assert apart(functools.partial(init, lab, "--undo", "--yes"), killed_at=step)[0] == signal.SIGKILL
+        assert tree(lab) != before
+        assert init(lab, "--undo", "--yes") == 0
+        assert tree(lab) == before, step
+        shutil.rmtree(lab)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_who_may_not_is_told_and_changes_nothing(lab: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for path in (lab, *lab.parents):
+        if path != Path("/") and not path.stat().st_mode & 0o001:
+            path.chmod(path.stat().st_mode | 0o011)
+    before = tree(lab)
+    status, _ = apart(lambda: init(lab, *ALL), user=65534)
+    assert os.waitstatus_to_exitcode(status) == 1
+    assert "Permission denied; run it as root" in capfd.readouterr().err
+    assert tree(lab) == before
+    status, _ = apart(lambda: init(lab, "--dry-run"), user=65534)
+    assert os.waitstatus_to_exitcode(status) == 0
