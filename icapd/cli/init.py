@@ -200,7 +200,7 @@ class _Run:
                 return False
             made = self.manifest.scratch(settings.ssl_db)
             make_certgen_db(made, certgen=settings.certgen)
-            self._place(made, settings.ssl_db, "tree")
+            self._place(made, settings.ssl_db, "tree", belongs=settings.ca)
             self.manifest.forget(made)
         return True
 
@@ -215,11 +215,13 @@ class _Run:
         aside.rmdir()
         self.manifest.forget(aside)
 
-    def _place(self, made: Path, path: Path, kind: Literal["file", "tree"]) -> None:
+    def _place(
+        self, made: Path, path: Path, kind: Literal["file", "tree"], belongs: Path | None = None
+    ) -> None:
         """Give what was made aside its name, once it is known what it is."""
         if path.exists() and not self.manifest.is_ours(path):
             raise IcapdError(f"{path}: exists, and is never written over; move it away to make another")
-        self.manifest.add(path, kind, digest=digest_of(made))
+        self.manifest.add(path, kind, digest=digest_of(made), belongs=belongs)
         made.replace(path)
         print(f"written   {path}")
 

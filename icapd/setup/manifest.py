@@ -30,7 +30,7 @@ class Made:
     """One thing: a file, a folder, a tree (with all in it), an edited file, or scratch (renamed later).
 
     `digest` is of the content it was given, `before` of what was there then, "" of nothing; `backup` holds
-    what an edited file was before.
+    what an edited file was before. A tree that `belongs` to a file is changed by others and goes with it.
     """
 
     path: str
@@ -38,6 +38,7 @@ class Made:
     digest: str = ""
     backup: str = ""
     before: str = ""
+    belongs: str = ""
 
 
 class Manifest:
@@ -59,7 +60,15 @@ class Manifest:
         """Whether `path` was made here and is as it was made."""
         return any(each.path == str(path) and _is_as_made(each) for each in self.made)
 
-    def add(self, path: Path, kind: Kind, backup: Path | None = None, *, digest: str | None = None) -> None:
+    def add(
+        self,
+        path: Path,
+        kind: Kind,
+        backup: Path | None = None,
+        *,
+        digest: str | None = None,
+        belongs: Path | None = None,
+    ) -> None:
         """Remember `path`, at once on disk: as it is now, or as it will be (`digest`) before it is made."""
         old = [each for each in self.made if each.path == str(path) and each.kind == kind]
         kept = "" if backup is None else str(backup)
@@ -68,7 +77,8 @@ class Manifest:
         now = digest_of(path) if _is_there(path) else ""
         before = "" if digest is None else now
         self.made = [each for each in self.made if each not in old]
-        self.made.append(Made(str(path), kind, now if digest is None else digest, kept, before))
+        of = "" if belongs is None else str(belongs)
+        self.made.append(Made(str(path), kind, now if digest is None else digest, kept, before, of))
         self._save()
 
     def folders(self, folder: Path, mode: int = 0o755) -> None:
@@ -111,7 +121,9 @@ class Manifest:
             if made.kind == "scratch":
                 _remove(path)
                 continue
-            if reason := _reason_to_keep(made, gone):
+            goes_along = any(each.path == made.belongs and _is_as_made(each) for each in self.made)
+            reason = "" if goes_along and made.belongs else _reason_to_keep(made, gone)
+            if reason:
                 kept.insert(0, made)
                 lines.append(f"kept     {path}: {reason}")
                 continue

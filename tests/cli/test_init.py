@@ -106,6 +106,21 @@ def test_all_of_it_again_and_back(lab: Path, capsys: pytest.CaptureFixture[str])
 
 
 @needs_certgen
+def test_what_squid_keeps_of_a_ca_goes_and_stays_with_it(lab: Path) -> None:
+    before = tree(lab)
+    assert init(lab, *ALL) == 0
+    (lab / "db" / "index.txt").write_text("Squid was here\n")
+    assert init(lab, "--undo", "--yes") == 0
+    assert tree(lab) == before
+    assert init(lab, *ALL) == 0
+    (lab / "db" / "index.txt").write_text("Squid was here\n")
+    (lab / "etc" / "ca" / "bump.pem").chmod(0o600)
+    (lab / "etc" / "ca" / "bump.pem").write_text("another")
+    assert init(lab, "--undo", "--yes") == 0
+    assert {name.partition("/")[0] for name in tree(lab)} == {"db", "etc", "squid"}
+
+
+@needs_certgen
 def test_squid_conf_is_not_touched_by_yes_alone(lab: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert init(lab, "--yes") == 0
     assert (lab / "squid" / "squid.conf").read_text() == SQUID_CONF
