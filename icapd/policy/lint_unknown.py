@@ -113,11 +113,8 @@ def _finding(study: Study, waiting: Rule, lower: Rule, question: Question) -> Fi
 def _unread_tunnel(study: Study, one: Studied, question: Question) -> Iterator[Finding]:
     """Find a rule that is unknown at a CONNECT, above one that would have ended it, before a splice."""
     before = study.connect(one)
-    if before is not None and before.decision.undecided is None:
-        return
-    tunnel = study.tunnel(one)
-    if tunnel is not None:
-        connect, decision = tunnel.connect, tunnel.decision
+    if before is not None:
+        connect, decision = before.connect, before.decision
     elif question.is_connect and one.decision is not None:
         connect, decision = question, one.decision
     else:
@@ -125,10 +122,11 @@ def _unread_tunnel(study: Study, one: Studied, question: Question) -> Iterator[F
     other = decision.undecided
     if other is None or other is one.rule or not isinstance(decision.action, PASSING):
         return
+    if study.decide_tls(connect).action not in _UNREAD:
+        return
     if study.next_after(other, connect) is not one.rule or not study.witnesses.truth(one.rule, connect):
         return
-    tls = study.decide_tls(connect)
-    if tls.action in _UNREAD:
+    if before is None or study.tunnel(one) is not None:
         yield study.finding(
             other,
             "warning",

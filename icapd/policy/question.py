@@ -74,6 +74,8 @@ class Question:
 
     def as_user(self, client: str | None, user: str | None) -> Question:
         """Return the same question asked by another client or user (None leaves it)."""
+        if client is None and user is None:
+            return self
         names = self.names
         fragment = any(name.lower() == FRAGMENT.decode("ascii") for name, _ in self.icap_headers)
         if user is not None and (names.encoding == "base64" or (names.encoding == "auto" and fragment)):

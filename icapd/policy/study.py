@@ -131,7 +131,7 @@ class Study:
         return next((one for one in below if one.stage == rule.stage and one.truth(facts) is not False), None)
 
     def connect(self, one: Studied) -> Tunnel | None:
-        """Return the way to a rule's request if that came by https, whether or not the rule holds for that."""
+        """Return the way to a rule's request by https, whether the rule holds for that too or not."""
         if one.number not in self._connects:
             inner = None if one.question is None else _by_https(one.question)
             connect = None if inner is None else connect_before(inner)
