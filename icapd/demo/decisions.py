@@ -48,9 +48,10 @@ class Decisions:
         return self.path.stat().st_size if self.path.exists() else 0
 
     def since(self, mark: int) -> list[Record]:
-        """Return all whole lines written after `mark`, oldest first."""
+        """Return all whole lines on transactions written after `mark`, oldest first."""
         if not self.path.exists():
             return []
         with self.path.open("rb") as log:
             log.seek(mark)
-            return [Record.parse(line) for line in log if line.endswith(b"\n")]
+            found = [Record.parse(line) for line in log if line.endswith(b"\n")]
+        return [record for record in found if record.all.get("event") not in {"policy", "lost"}]

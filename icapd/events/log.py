@@ -104,7 +104,7 @@ class Losses:
 
 
 def lost_line(now: float, source: str, why: str, count: int, before: int) -> str:
-    """Return the line, whole, that tells of `count` missing lines of a source, with numbers below `before`."""
+    """Return the line, whole, that tells of `count` missing lines of a source, numbered below `before`."""
     of = f'"source":"{source}",' if source else ""
     below = f'"before":{before},' if before else ""
     return f'{{"time":"{stamp(now)}","event":"lost",{of}"count":{count},{below}"why":{json.dumps(why)}}}\n'

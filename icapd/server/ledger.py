@@ -68,7 +68,7 @@ class Ledger:
 
     @property
     def untold(self) -> tuple[str, str, int, int] | None:
-        """What a worker that has ended could not tell: its source, why, how many lines, below which number."""
+        """What a worker that has ended could not tell: its source, why, how many, below which number."""
         words = self.words
         count, words[_UNTOLD] = words[_UNTOLD], 0
         return (_name_of(words[_SOURCE]), _BEHIND, count, words[_BEFORE]) if count else None

@@ -328,7 +328,7 @@ def icapd(program: list[str], folder: Path) -> Iterator[int]:
 def decisions(folder: Path) -> dict[str, dict[str, Any]]:
     """What was recorded, by case."""
     lines = (folder / "decisions.log").read_text().splitlines()
-    return {str(line["user"]): line for line in map(json.loads, lines)}
+    return {str(line["user"]): line for line in map(json.loads, lines) if "event" not in line}
 
 
 @contextlib.contextmanager

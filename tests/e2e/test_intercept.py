@@ -37,7 +37,9 @@ def logged(intercepting: Intercepting, mark: int) -> list[dict[str, object]]:
     with intercepting.lab.decisions.path.open("rb") as log:
         log.seek(mark)
         lines = [json.loads(line) for line in log]
-    return [line for line in lines if line.get("point", "reqmod") == "reqmod"]
+    return [
+        line for line in lines if line.get("point", "reqmod") == "reqmod" and line.get("event") != "policy"
+    ]
 
 
 def test_plain_http_is_blocked(caught: Intercepting) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from icapd.events import DecisionLog, policy_line
 from icapd.events.log import Losses, lost_line, new_source
 from icapd.server.ledger import LedgerLog, make_ledger
+from tests.events.numbering import check_gaps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,25 +34,6 @@ def records(lines: Iterable[bytes]) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
-
-
-def check_gaps(found: list[dict[str, Any]]) -> Counter[str]:
-    """Assert that what is missing of each source is counted to the number; return how many there are."""
-    numbers: dict[str, list[int]] = {}
-    lost, last = Counter[str](), Counter[str]()
-    for record in found:
-        if record.get("event") == "lost":
-            lost[record["source"]] += record["count"]
-            last[record["source"]] = max(last[record["source"]], record["before"] - 1)
-        else:
-            source = record["source"] if "event" in record else record["id"].partition("-")[0]
-            numbers.setdefault(source, []).append(record["seq"])
-    for source in numbers.keys() | lost.keys():
-        seen = numbers.get(source, [])
-        assert seen == sorted(set(seen))
-        missing = set(range(1, max(last[source], *seen, 0) + 1)) - set(seen)
-        assert len(missing) == lost[source]
-    return lost
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.events.numbering import check_gaps
 from tests.server.asking import Asking, chunks, reqmod
 from tests.server.test_budget import at_once
 from tests.server.working import lines, until
@@ -81,7 +82,8 @@ def test_lines_that_the_disk_cannot_hold_are_counted(tmp_path: Path, small_disk:
         (lost,) = _LOST.findall(served.child.output())
         assert "Traceback" not in served.child.output()
     whole = [line for line in map(read, log.read_bytes().splitlines()) if line is not None]
-    numbers = [int(line["url"].split("/")[3]) for line in whole]
+    assert check_gaps(whole).total() == int(lost)
+    numbers = [int(line["url"].split("/")[3]) for line in whole if "event" not in line]
     assert len(numbers) == len(set(numbers)) == sent - int(lost)
     assert 0 < int(lost) < 1500
     assert set(range(1501, 1801)) <= set(numbers)

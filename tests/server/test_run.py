@@ -128,7 +128,8 @@ def test_every_transaction_has_one_line_and_nothing_else_has(tmp_path: Path) -> 
             assert peer.ask(respmod(lines=(), body=chunks(b"abc")), "RESPMOD").body == b"abc"
             assert peer.ask(reqmod("http://[bad/")).status == 200
     text = (tmp_path / "decisions.log").read_text("ascii")
-    records = [json.loads(line) for line in text.splitlines()]
+    policy, *records = [json.loads(line) for line in text.splitlines()]
+    assert (policy["event"], policy["seq"], len(policy["digest"])) == ("policy", 1, 16)
     assert [record["action"] for record in records] == [
         *["allow", "block", "redirect", "allow", "allow", "refuse"] * 5
     ]
@@ -315,11 +316,11 @@ def test_a_pipe_that_nobody_reads_does_not_stop_answers(tmp_path: Path) -> None:
             assert peer.ask(reqmod("http://a.example/" + "x" * 300)).status == 204
         time.sleep(1.2)
         data = b""
-        while b"\n" not in data or len(data.splitlines()) < 400:
+        while b"\n" not in data or len(data.splitlines()) < 401:
             assert select.select([reader], [], [], 5)[0]
             data += os.read(reader, 65536)
     os.close(reader)
-    assert [json.loads(line)["status"] for line in data.splitlines()] == [204] * 400
+    assert [json.loads(line)["status"] for line in data.splitlines()[1:]] == [204] * 400
 
 
 def test_what_is_unlike_a_request_does_not_reach_the_policy(served: Served) -> None:
