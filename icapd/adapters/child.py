@@ -29,7 +29,7 @@ _START = (  # isolated, but with the paths that this process has
     "import sys; sys.path[:] = sys.argv[2:]; from icapd.content.child import main; "
     "sys.exit(main(int(sys.argv[1])))"
 )
-_READ = 1 << 18
+_READ = 1 << 14  # bytes of an answer at a time: each read takes room for so many
 _REAP = 0.01  # s between looks whether a killed process is gone
 
 
@@ -92,7 +92,7 @@ class Child:
         self._asked = asked
         self._body = os.dup(body.fileno())
         self.bodies += 1
-        order = wire.order(shape, body.size, body.sha256)
+        order = wire.order(shape, body.size)
         self._late = self._reactor.callLater(self._seconds + 1, self._too_late)
         try:
             sent = socket.send_fds(self._link, [order], [self._body])

@@ -16,7 +16,7 @@ from icapd.adapters.child import Child, ChildDied, ChildLate
 from icapd.adapters.counts import ScanCounts
 from icapd.content.model import Item, Report
 from icapd.content.shortcut import short_report
-from icapd.content.store import piece_of
+from icapd.content.store import Store
 from icapd.policy.filetypes import FAR, sniff
 from icapd.verdicts import Finding, Kind
 
@@ -64,16 +64,20 @@ class Children:
         settings: ContentSettings,
         reactor: Any = None,  # noqa: ANN401
         counts: ScanCounts | None = None,
+        *,
+        md5: bool = True,
     ) -> None:
+        """`md5`: whether anybody may ask for that digest of items."""
         if reactor is None:
             from twisted.internet import reactor  # noqa: PLC0415
         self._reactor = reactor
-        self._settings = settings
+        self._settings, self._md5 = settings, md5
         self._counts = ScanCounts() if counts is None else counts
         self._count = settings.children or os.cpu_count() or 1
         self._order = {
             "bounds": {name: getattr(settings, name) for name in _BOUNDS},
             "memory": settings.memory,
+            "md5": md5,
             "directory": None if settings.directory is None else str(settings.directory),
         }
         self._all: set[Child] = set()
@@ -129,9 +133,9 @@ class Children:
         if body.size > self._settings.max_body:
             text = f"{body.size} bytes; {self._settings.max_body} are inspected"
             return Report((), (Finding(Kind.TOO_LARGE, text, BY),))
-        if self._deaths.get(body.sha256, 0) >= MAX_DEATHS:
+        if self._deaths.get(body.key, 0) >= MAX_DEATHS:
             return await self._uninspected(Kind.UNSCANNABLE, "ended its inspection before", body)
-        report = short_report(shape, body)
+        report = short_report(shape, body, md5=self._md5)
         if report is not None:
             return report
         try:
@@ -143,11 +147,11 @@ class Children:
         except ChildLate:
             self._counts.late += 1
             kind, threat = Kind.LIMIT, "time"
-            self._remember(body.sha256)
+            self._remember(body.key)
         except ChildDied:
             self._counts.died += 1
             kind, threat = Kind.UNSCANNABLE, "its inspection ended unexpectedly"
-            self._remember(body.sha256)
+            self._remember(body.key)
         return await self._uninspected(kind, threat, body)
 
     def _counted(self, report: Report) -> Report:
@@ -158,18 +162,18 @@ class Children:
         def closed() -> None:
             self._open -= count
 
-        return _Counted(report.items, report.findings, closed=closed)
+        return _Counted(report.items, report.findings, report.sha256, closed=closed)
 
     async def _uninspected(self, kind: Kind, threat: str, body: Body) -> Report:
         """Return a report of the body as it came, for scanners that can make more of it."""
         fd = os.dup(body.fileno())
-        piece = await deferToThread(piece_of, fd, body.size)
+        piece = await deferToThread(Store(md5=self._md5).piece_of, fd, body.size)
         types = sniff(body.read(0, FAR))
         item = Item("", 0, piece.size, fd, piece.md5, piece.sha256, types)
-        return Report((item,), (Finding(kind, threat, BY),))
+        return Report((item,), (Finding(kind, threat, BY),), piece.sha256)
 
-    def _remember(self, sha256: str) -> None:
-        self._deaths[sha256] = self._deaths.pop(sha256, 0) + 1
+    def _remember(self, key: str) -> None:
+        self._deaths[key] = self._deaths.pop(key, 0) + 1
         while len(self._deaths) > REMEMBERED:
             self._deaths.popitem(last=False)
 

@@ -6,6 +6,7 @@ would soon be other files', and it would read those: so they are closed by whoev
 
 from __future__ import annotations
 
+import hashlib
 import os
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,15 +21,27 @@ if TYPE_CHECKING:
     from icapd.transaction import Transaction
 
 T = TypeVar("T")
+_STEP = 1 << 20
 
 
 class KeptBody:
     """A body by a descriptor of our own: the server may close its when it waits no more."""
 
-    def __init__(self, body: Body) -> None:
+    def __init__(self, body: Body, sha256: str = "") -> None:
         self.size = body.size
-        self.sha256 = body.sha256
+        self.key = body.key
+        self._sha256 = sha256
         self._fd = os.dup(body.fileno())
+
+    @property
+    def sha256(self) -> str:
+        """Its digest, made now if inspection did not make it."""
+        if not self._sha256:
+            found = hashlib.sha256()
+            for at in range(0, self.size, _STEP):
+                found.update(self.read(at, _STEP))
+            self._sha256 = found.hexdigest()
+        return self._sha256
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""
@@ -56,7 +69,7 @@ class Held:
     def body(self) -> KeptBody:
         """The body, kept from the first time it is asked for."""
         if self._body is None:
-            self._body = KeptBody(self._given)
+            self._body = KeptBody(self._given, self.report.sha256)
         return self._body
 
     def take(self) -> None:

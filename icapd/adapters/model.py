@@ -19,8 +19,16 @@ class Body(Protocol):
     """A body that has come whole: the server's spool, or a file."""
 
     size: int
-    sha256: str
-    """Lower-case hex, of the bytes as they came."""
+
+    @property
+    def key(self) -> str:
+        """What no other content has, for as long as this process lives; of any form."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """Lower-case hex, of the bytes as they came; it may be made only when it is asked for."""
+        ...
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""

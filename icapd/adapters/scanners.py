@@ -43,6 +43,7 @@ INSPECTION = 35.0  # s, beyond its own deadlines: twice content.seconds in the q
 SCAN = 52.0  # s for a message in all
 START = 30.0  # s for an adapter to make ready, or to let go
 THREADS = 8  # of one adapter
+_WITHOUT_MD5 = frozenset({"clamd", "yara", "pyicap"})  # kinds of adapters that never ask for it
 MAX_FINDINGS = 500  # of one adapter in one message; the others are more of the same
 
 # What inspection says when it could not look this time, and might the next: not to be remembered.
@@ -205,7 +206,7 @@ class Scanners:
         """Look at a message. Never raises, but when it is cancelled; `body` is not read after that."""
         adapters = tuple(one for one in self._adapters if self._wants(one, tx))
         names = tuple(one.name for one in adapters)
-        key = Key(body.sha256, (shape, names), f"{self.tag}-{self._policy_digest}")
+        key = Key(body.key, (shape, names), f"{self.tag}-{self._policy_digest}")
         known = self._cache.find(key)
         if known is not None:
             return replace(known, cached=True)
@@ -299,24 +300,33 @@ def _sound(one: Loaded, findings: Iterable[object]) -> Iterator[Finding]:
 
 def facts_of(report: Report, body: Body) -> BodyFacts:
     """Return what rules may ask of a body; what is not known of bytes that were not looked at is None."""
-    sha256 = tuple(dict.fromkeys((body.sha256, *(item.sha256 for item in report.items))))
+    whole = report.sha256 or body.sha256
+    sha256 = tuple(dict.fromkeys((whole, *(item.sha256 for item in report.items))))
     if not report.items:
         return BodyFacts(size=body.size, sha256=sha256)
-    first = [item.md5 for item in report.items if item.sha256 == body.sha256]
+    first = [item.md5 for item in report.items if item.sha256 == whole]
+    md5 = tuple(dict.fromkeys((*first, *(item.md5 for item in report.items))))
     return BodyFacts(
         size=body.size,
         file_types=tuple(dict.fromkeys(each for item in report.items for each in item.file_types)),
-        md5=tuple(dict.fromkeys((*first, *(item.md5 for item in report.items)))),
+        md5=md5 if all(md5) else None,
         sha256=sha256,
     )
 
 
+def asks_md5(adapters: Iterable[Loaded], policy: Policy) -> bool:
+    """Tell whether a rule, a list or an adapter that is none of ours may ask for MD5."""
+    listed = any(file.format == "MD5" for report in policy.lists.reports for file in report.files)
+    return policy.asks_md5 or listed or any(one.kind not in _WITHOUT_MD5 for one in adapters)
+
+
 def make_scanners(config: Config, policy: Policy, cache: VerdictCache[Scan]) -> Scanners:
     """Make what icapd.yaml names; nothing is started yet. Raises ConfigErrors."""
+    adapters = make_adapters(config)
     return Scanners(
-        make_adapters(config),
+        adapters,
         policy,
-        Children(config.content, counts=cache.statistics.scans),
+        Children(config.content, counts=cache.statistics.scans, md5=asks_md5(adapters, policy)),
         cache,
         settings=repr(config.content),
     )

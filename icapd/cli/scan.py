@@ -115,6 +115,11 @@ class FileBody:
         self.size = os.fstat(self._file.fileno()).st_size
         self.sha256 = ""
 
+    @property
+    def key(self) -> str:
+        """What it is remembered under."""
+        return self.sha256
+
     def hash(self) -> None:
         """Read it once to know its name in the verdict cache."""
         self.sha256 = hashlib.file_digest(self._file, "sha256").hexdigest()

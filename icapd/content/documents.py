@@ -7,8 +7,9 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from icapd.content import biff, odf, office
-from icapd.content.budget import LimitReached
+from icapd.content.budget import Bounds, Budget, LimitReached
 from icapd.content.html import look_markup
+from icapd.content.literal import Words
 from icapd.content.look import Look, found
 from icapd.content.ole import MAGIC, look_ole
 from icapd.content.pdf import look_pdf
@@ -20,9 +21,7 @@ if TYPE_CHECKING:
     import mmap
     from collections.abc import Callable, Iterator
 
-    from icapd.content.budget import Budget
-
-__all__ = ["Look", "look"]
+__all__ = ["Look", "is_quiet", "look"]
 
 _HEAD = 4096
 _MARKUP = frozenset(["html", "xml", "svg", "hta", "wsf"])
@@ -30,6 +29,12 @@ _MARKUP_NAME = re.compile(r"\.(?:s?html?|xhtml|hta|svgz?|xml|rels|fod[tsp]|mht(?
 _MARKUP_SIGN = re.compile(rb"<(?:script|hta:|html|svg|iframe)", re.IGNORECASE)
 _BLANK = b"\xef\xbb\xbf\t\n\x0b\x0c\r \0"
 _SIGN_WITHIN = 16384
+# One is in whatever a look at markup finds
+_WORDS = Words(
+    *(b"data", b"file", b"module", b"source-code", b"event-listener", b"instr", b"ddelink", b"macrosheet"),
+    *(b"relationships", b"pkg:package", b"hta:application", b"vbscript", b"createobjecturl", b"mssave"),
+    *(b"atob", b"<svg", b":svg"),
+)
 
 
 def look(
@@ -44,12 +49,7 @@ def look(
     `types` are those its content shows, `name` is its file name, `members` the names in a zip. Raises
     LimitReached alone, also out of `parts`; a document that cannot be read is a finding UNSCANNABLE.
     """
-    head = bytes(data[:_HEAD])
-    questions = _questions(head, types, name, budget, members)
-    if not questions and not (b"\0" in head and plain(head) is head):
-        start = plain(bytes(data[:_SIGN_WITHIN]))
-        if _MARKUP_SIGN.search(start) is not None:
-            questions = [("markup", lambda content: _markup(content, budget))]
+    questions = _questions(data, types, name, budget, members)
     if not questions:
         return Look()
     content = bytes(data)
@@ -61,7 +61,37 @@ def look(
     )
 
 
+def is_quiet(data: bytes, types: tuple[str, ...], name: str) -> bool:
+    """Tell that `look` would find nothing: cheap whatever `data` is, and in doubt False."""
+    kinds = [kind for kind, _ in _questions(data, types, name, Budget(Bounds(), 1), ())]
+    if not kinds:
+        return True
+    return kinds == ["markup"] and plain(data) is data and is_quiet_markup(data)
+
+
+def is_quiet_markup(text: bytes) -> bool:
+    """Tell that `_markup` would find nothing, by the words without which it never does."""
+    return not _WORDS.any_in(text) and office.is_without_calls(text)
+
+
 def _questions(
+    data: memoryview | mmap.mmap | bytes,
+    types: tuple[str, ...],
+    name: str,
+    budget: Budget,
+    members: tuple[str, ...],
+) -> list[tuple[str, Callable[[bytes], Look]]]:
+    """Return what to ask of a document."""
+    head = bytes(data[:_HEAD])
+    questions = _by_head(head, types, name, budget, members)
+    if not questions and not (b"\0" in head and plain(head) is head):
+        start = plain(bytes(data[:_SIGN_WITHIN]))
+        if _MARKUP_SIGN.search(start) is not None:
+            questions = [("markup", lambda content: _markup(content, budget))]
+    return questions
+
+
+def _by_head(
     head: bytes, types: tuple[str, ...], name: str, budget: Budget, members: tuple[str, ...]
 ) -> list[tuple[str, Callable[[bytes], Look]]]:
     """Return what to ask of content that begins with `head`."""

@@ -12,6 +12,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
+from icapd.content.literal import Literal, Literals
 from icapd.content.look import Look, found
 from icapd.policy.filetypes import sniff
 from icapd.verdicts import Finding, Kind
@@ -28,12 +29,11 @@ _LITERAL = re.compile(rb"""["'`]([A-Za-z0-9+/_-]{64,}={0,2})["'`]""")
 _MAKES_FILE = re.compile(
     rb"createObjectURL|msSave(?:OrOpen)?Blob|showSaveFilePicker|\bnew\s+File\s*\(", re.IGNORECASE
 )
-_MAKERS = (
-    b"createobjecturl",
-    b"mssave",
-    b"showsavefilepicker",
-    b"file",
-)  # one is in whatever the above finds
+# Words without which the patterns find nothing, in small letters
+_MAKERS = Literals(b"createobjecturl", b"mssave", b"file")
+_HTAS, _VBSCRIPTS, _DATA_URLS = Literal(b"hta:application"), Literal(b"vbscript"), Literal(b"data:")
+_ATOB = Literal(b"atob")
+_COMMENT = Literal(b"<!--")
 _DECODES = re.compile(
     rb"\batob\b|\bUint8Array\b|\bcharCodeAt\b|fromCharCode|\bfromBase64\b|base64", re.IGNORECASE
 )
@@ -47,6 +47,7 @@ _VBSCRIPT = re.compile(rb"\bvbscript\b", re.IGNORECASE)
 _IN_TAG = re.compile(rb"<script\b[^>]*\Z|\bhref\s{0,20}=\s{0,20}[\"']?\s{0,20}\Z", re.IGNORECASE)
 _BEFORE = 400  # bytes before the word in which its tag begins
 _SVG_ROOT = re.compile(rb"<(?:[\w.-]{1,40}:)?svg[\s>/]", re.IGNORECASE)
+_ROOT_WITHIN = 65536
 _PAGE = re.compile(rb"<(?:html|!doctype\s+html|body|head)\b", re.IGNORECASE)
 _SVG_SCRIPT = re.compile(rb"<(?:[\w.-]{1,40}:)?(?:script|handler)\b", re.IGNORECASE)
 _HANDLED = re.compile(
@@ -81,20 +82,19 @@ _MAX_PARTS = 256
 def look_markup(data: bytes, budget: Budget) -> Look:
     """Look at a page, a picture in SVG or an HTA. Parts are the files that it carries."""
     looked: dict[Finding, None] = {}
-    text = _without(data, b"<!--", b"-->")
+    text = _without(data, b"<!--", b"-->") if _COMMENT.is_in(data) else data
     low = text.lower()  # a word is looked for in it first: a search that ignores case costs 10 ms a megabyte
-    if b"hta:application" in low and _HTA.search(text) is not None:
+    if _HTAS.is_in(low) and _HTA.search(text) is not None:
         looked[found(Kind.ACTIVE_CONTENT, "HTA")] = None
-    if b"vbscript" in low and _has_vbscript(text, budget):
+    if _VBSCRIPTS.is_in(low) and _has_vbscript(text, budget):
         looked[found(Kind.ACTIVE_CONTENT, "VBScript")] = None
-    if _is_svg(text) and _runs(text, budget):
+    if b"svg" in low[:_ROOT_WITHIN] and _is_svg(text) and _runs(text, budget):
         looked[found(Kind.ACTIVE_CONTENT, "SVG.Script")] = None
-    makes = any(word in low for word in _MAKERS)
-    makes = makes and _MAKES_FILE.search(text) is not None and _DECODES.search(text) is not None
-    literals = _literals(text, budget) if makes or b"atob" in text else []
+    makes = _MAKERS.any_in(low) and _MAKES_FILE.search(text) is not None and _DECODES.search(text) is not None
+    literals = _literals(text, budget) if makes or _ATOB.is_in(text) else []
     if makes and _GIVES_FILE.search(text) is not None and _is_smuggled(text, literals):
         looked[found(Kind.ACTIVE_CONTENT, "HTML.Smuggling")] = None
-    links = _DATA_URL.finditer(text) if b"data:" in low else iter(())
+    links = _DATA_URL.finditer(text) if _DATA_URLS.is_in(low) else iter(())
     return Look(tuple(looked), _parts(links, literals, budget))
 
 
@@ -119,7 +119,7 @@ def _without(text: bytes, start: bytes, end: bytes) -> bytes:
 
 
 def _is_svg(text: bytes) -> bool:
-    root = _SVG_ROOT.search(text[:65536])
+    root = _SVG_ROOT.search(text[:_ROOT_WITHIN])
     return root is not None and _PAGE.search(text[: root.start()]) is None
 
 

@@ -37,7 +37,8 @@ class Item:
 
     `path` is "" for the body, "a.zip/b.doc" below; `depth` counts containers. `fd` is a descriptor of its
     content, `size` bytes from offset 0, owned by the Report it belongs to. `md5`, `sha256`: lower-case
-    hex. `file_types` are names of icapd.policy.filetypes.
+    hex; `md5` is "" where nobody could ask for it.
+    `file_types` are names of icapd.policy.filetypes.
     """
 
     path: str
@@ -54,11 +55,13 @@ class Report:
     """All that inspecting one body gave. `items[0]` is the body, its codings undone, where they could be.
 
     `findings` are those of inspection itself (encrypted, macro, limit, unscannable, partial, ...).
-    Who asked for it closes it once, when nobody reads the items any more.
+    `sha256` is of the body as it came, "" where that was not read. Who asked for it closes it once, when
+    nobody reads the items any more.
     """
 
     items: tuple[Item, ...]
     findings: tuple[Finding, ...] = ()
+    sha256: str = ""
 
     def close(self) -> None:
         """Close the descriptors of the items, each once."""

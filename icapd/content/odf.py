@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from icapd.content.literal import Literal, Literals
 from icapd.content.look import Look, found
 from icapd.verdicts import Finding, Kind
 
@@ -22,6 +23,8 @@ _TAG = re.compile(
 )
 _CALLS = re.compile(rb"vnd\.sun\.star\.script:|macro-name\s*=\s*[\"'][^\"']", re.IGNORECASE)
 _ENCRYPTED = re.compile(_PREFIX + rb"encryption-data\b", re.IGNORECASE)
+_WORDS = Literals(b"module", b"source-code", b"event-listener")  # one is in whatever _TAG finds
+_SEALS = Literal(b"encryption-data")
 _CODE = re.compile(rb"(?:\s+|(?:REM\b|')[^\r\n]*|(?:Option[ \t][^\r\n]*))*(\S)?", re.IGNORECASE)
 
 
@@ -36,9 +39,9 @@ def look_package(data: bytes, members: tuple[str, ...]) -> Look:
 def look_xml(data: bytes) -> Look:
     """Look at XML: a member of an OpenDocument, or a whole one in one file."""
     looked: dict[Finding, None] = {}
-    if any(word in data for word in (b"module", b"source-code", b"event-listener")):
+    if _WORDS.any_in(data):
         looked |= dict.fromkeys(_scripts(data))
-    if b"encryption-data" in data and b"opendocument:xmlns:manifest" in data and _ENCRYPTED.search(data):
+    if _SEALS.is_in(data) and b"opendocument:xmlns:manifest" in data and _ENCRYPTED.search(data):
         looked[found(Kind.ENCRYPTED, "ODF")] = None
     return Look(tuple(looked))
 

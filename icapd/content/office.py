@@ -14,6 +14,7 @@ import zipfile
 import zlib
 from typing import TYPE_CHECKING
 
+from icapd.content.literal import Literal, Literals
 from icapd.content.look import Look, found
 from icapd.content.plaintext import plain
 from icapd.verdicts import Finding, Kind
@@ -46,9 +47,16 @@ _MACRO_SHEET = re.compile(
 )
 _INSTRUCTION = re.compile(rb"<(?:[\w.-]{1,40}:)?instrText\b[^<>]{0,400}>([^<]{0,4000})")
 _SIMPLE = re.compile(rb"""\binstr\s*=\s*["']\s*([^"'<]{0,400})""")
-_CELL_DDE = re.compile(
-    rb"""<(?:[\w.-]{1,40}:)?(?:ddeLink\b|f\b[^<>]{0,200}>[^<]{0,200}?\|\s*(?:'|&apos;)[^<]{0,2000}!)"""
-)
+_DDE_LINK = re.compile(rb"<(?:[\w.-]{1,40}:)?ddeLink\b")
+_CELL_DDE = re.compile(rb"""<(?:[\w.-]{1,40}:)?f\b[^<>]{0,200}>[^<]{0,200}?\|\s*(?:'|&apos;)[^<]{0,2000}!""")
+_CALL = re.compile(rb"\|\s*(?:'|&apos;)")  # its rarest part
+_CALLER = re.compile(rb"[<:]f\b")  # how the tag before that ends at least
+_BEFORE, _AFTER = 450, 2001  # bytes of it before and after that
+_MAX_CALLS = 1000  # looked at one by one
+_FEW_CALLS = 32
+_LINK_NAME = Literal(b"ddeLink")
+_INSTR = Literal(b"instr")
+_EMBEDS = Literals(b"inaryData", b"binData", b"docOleData")
 _BINARY = re.compile(
     rb"<(?:[\w.-]{1,40}:)?(?:binaryData|binData|docOleData)\b[^<>]{0,400}>([A-Za-z0-9+/=\s]{8,})<"
 )
@@ -100,15 +108,16 @@ def look_xml(data: bytes, budget: Budget) -> Look:
     looked: dict[Finding, None] = {}
     if _MACRO_SHEET.search(data) is not None:
         looked[found(Kind.MACRO, "XLM")] = None
-    if _LINKS.search(data[:65536]) is not None or b"pkg:package" in data[:4096]:
+    if b"pkg:package" in data[:4096] or (
+        b"relationships" in data[:65536].lower() and _LINKS.search(data[:65536]) is not None
+    ):
         for kind, threat in _links(data, budget):
             looked[found(kind, threat)] = None
-    if b"instr" in data and _has_dde_field(data, budget):
+    if _INSTR.is_in(data) and _has_dde_field(data, budget):
         looked[found(Kind.ACTIVE_CONTENT, "DDE")] = None
-    if _CELL_DDE.search(data) is not None:
+    if (_LINK_NAME.is_in(data) and _DDE_LINK.search(data) is not None) or _has_dde_cell(data, budget):
         looked[found(Kind.ACTIVE_CONTENT, "DDE")] = None
-    embedded = b"inaryData" in data or b"binData" in data or b"docOleData" in data
-    return Look(tuple(looked), _binaries(data, budget) if embedded else ())
+    return Look(tuple(looked), _binaries(data, budget) if _EMBEDS.any_in(data) else ())
 
 
 def active_mime(data: bytes, budget: Budget) -> Iterator[tuple[str, bytes]]:
@@ -172,6 +181,25 @@ def _has_dde_field(data: bytes, budget: Budget) -> bool:
         re.match(r"\s*DDE(?:AUTO)?\b", html.unescape(one.decode("utf-8", "replace")), re.IGNORECASE)
         for one in _SIMPLE.findall(data)
     )
+
+
+def is_without_calls(text: bytes) -> bool:
+    """Tell that no cell's formula calls another program, as far as that is quickly seen; False in doubt."""
+    places = [match.start() for match, _ in zip(_CALL.finditer(text), range(_FEW_CALLS), strict=False)]
+    return len(places) < _FEW_CALLS and not any(
+        _CALLER.search(text, max(0, at - _BEFORE), at) for at in places
+    )
+
+
+def _has_dde_cell(data: bytes, budget: Budget) -> bool:
+    """Tell whether a cell's formula calls another program: looked for from the call backwards."""
+    for number, match in enumerate(_CALL.finditer(data)):
+        budget.clock()
+        if number >= _MAX_CALLS:
+            return _CELL_DDE.search(data) is not None
+        if _CELL_DDE.search(data, max(0, match.start() - _BEFORE), match.end() + _AFTER) is not None:
+            return True
+    return False
 
 
 def _binaries(data: bytes, budget: Budget) -> Iterator[tuple[str, bytes]]:

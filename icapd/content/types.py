@@ -7,6 +7,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from icapd.content import rar
+from icapd.content.literal import Literal
 from icapd.policy.filetypes import FAR, sniff
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _HIDDEN = (  # signatures long enough to be no accident; zip has a way of its ow
     ("7z", b"7z\xbc\xaf\x27\x1c\x00"),
     ("cab", b"MSCF\0\0\0\0"),
 )
+_SIGNS = tuple((name, Literal(signature)) for name, signature in _HIDDEN)
 _MAX_HIDDEN = 4  # of each kind in one item
 _MAX_SIGNS = 1000  # signatures that are looked at: programs that know archives hold some without one
 _HEAD = 4096  # bytes after a signature that tell whether it is one
@@ -47,8 +49,8 @@ def _is_old_tar(head: bytes) -> bool:
 
 def hidden(data: Buffer) -> Iterator[tuple[str, int]]:
     """Yield the type and offset of archives that begin inside: self-extractors, polyglots."""
-    for name, signature in _HIDDEN:
-        at = data.find(signature, 1)
+    for name, sign in _SIGNS:
+        at = sign.find(data, 1)
         found = 0
         for _ in range(_MAX_SIGNS):
             if found >= _MAX_HIDDEN:
@@ -58,7 +60,7 @@ def hidden(data: Buffer) -> Iterator[tuple[str, int]]:
             if _begins(name, bytes(data[at : at + _HEAD]), len(data) - at):
                 yield name, at
                 found += 1
-            at = data.find(signature, at + 1)
+            at = sign.find(data, at + 1)
 
 
 def _begins(name: str, head: bytes, left: int) -> bool:

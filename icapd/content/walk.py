@@ -6,6 +6,7 @@ still there to be scanned. Nothing here raises on content: what a parser cannot 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from icapd.content.model import Item, Report
 from icapd.content.part import Flaw, Part
 from icapd.content.types import hidden, types_of
 from icapd.content.whole import missing
+from icapd.policy.filetypes import FAR
 from icapd.verdicts import Finding, Kind
 
 if TYPE_CHECKING:
@@ -67,15 +69,18 @@ class Walk:
 
     bounds: Bounds
     store: Store
+    flat: tuple[str, ...] | None = None  # types of a body that is known to hold nothing: no look into it
     _budget: Budget = field(init=False)
     _drafts: list[_Draft] = field(default_factory=list)
     _findings: dict[tuple[Kind, str], Finding] = field(default_factory=dict)
     _seen: dict[str, _Draft] = field(default_factory=dict)
     _partial: bool = False
+    _sha256: str = ""
 
     def run(self, shape: Shape, body: Piece) -> Report:
         """Inspect a body. Raises only what is a fault of ours, or OSError where there is no room."""
         self._budget = Budget(self.bounds, max(body.size, 1))
+        self._sha256 = body.sha256
         reason = missing(shape, body.size)
         if reason is not None:
             self._partial = True
@@ -101,7 +106,7 @@ class Walk:
             )
             for each in self._drafts
         )
-        return Report(tuple(items), (*self._findings.values(), *more))
+        return Report(tuple(items), (*self._findings.values(), *more), self._sha256)
 
     # --- Codings ---------------------------------------------------------------------------
 
@@ -145,8 +150,10 @@ class Walk:
     # --- Items -----------------------------------------------------------------------------
 
     def _keep(self, piece: Piece, path: str, depth: int) -> _Draft:
-        with piece.mapped() as data:
-            draft = _Draft(path, depth, piece, types_of(data))
+        types = self.flat
+        if types is None:
+            types = types_of(os.pread(piece.fd, min(FAR, piece.size), 0))
+        draft = _Draft(path, depth, piece, types)
         self._drafts.append(draft)
         self._seen[piece.sha256] = draft
         return draft
@@ -161,6 +168,8 @@ class Walk:
         lie = mismatch(draft.types, told.media, told.names, is_error=told.is_error)
         if lie is not None:
             self._find(Kind.TYPE_MISMATCH, lie, told.path)
+        if self.flat is not None:
+            return
         if old is not None and not multipart.is_multipart(told.media) and not told.is_mail:
             return
         try:
@@ -242,7 +251,7 @@ class Walk:
             if name not in types and any(one.lower().endswith(ending) for one in names):
                 yield self._stream(name, data, names, guessed=True)
         members: tuple[str, ...] = ()
-        if data.find(b"PK\x03\x04") >= 0:
+        if zips.MEMBER.is_in(data):
             yield self._zip(draft, data)
             members = zips.names(data, self._budget)
         yield self._document(draft, data, names, members)

@@ -63,17 +63,17 @@ class Frames:
         return there
 
 
-def order(shape: Shape, size: int, sha256: str) -> bytes:
+def order(shape: Shape, size: int) -> bytes:
     """Return the frame that asks for one body's inspection."""
-    return frame({"shape": asdict(shape), "size": size, "sha256": sha256})
+    return frame({"shape": asdict(shape), "size": size})
 
 
-def read_order(value: dict[str, Any]) -> tuple[Shape, int, str]:
+def read_order(value: dict[str, Any]) -> tuple[Shape, int]:
     """Return what a frame orders."""
     given: dict[str, Any] = {
         name: tuple(each) if isinstance(each, list) else each for name, each in value["shape"].items()
     }
-    return Shape(**given), int(value["size"]), str(value["sha256"])
+    return Shape(**given), int(value["size"])
 
 
 def answer(report: Report, body: int) -> tuple[bytes, list[int]]:
@@ -87,7 +87,7 @@ def answer(report: Report, body: int) -> tuple[bytes, list[int]]:
         for item in report.items
     ]
     findings = [[finding.kind, finding.threat, finding.by, finding.where] for finding in report.findings]
-    return frame({"items": items, "findings": findings}), fds
+    return frame({"items": items, "findings": findings, "sha256": report.sha256}), fds
 
 
 def descriptors_of(value: dict[str, Any]) -> int:
@@ -103,7 +103,7 @@ def read_answer(value: dict[str, Any], body: int, fds: Sequence[int]) -> Report:
         for path, depth, size, place, md5, sha256, types in value["items"]
     ]
     findings = [Finding(Kind(kind), threat, by, where) for kind, threat, by, where in value["findings"]]
-    return Report(tuple(items), tuple(findings))
+    return Report(tuple(items), tuple(findings), str(value["sha256"]))
 
 
 def send_descriptors(link: socket.socket, fds: Sequence[int]) -> None:

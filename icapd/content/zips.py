@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from icapd.content import codings, rare
 from icapd.content.budget import LimitReached
 from icapd.content.codings import Broken, one_stream
+from icapd.content.literal import Literal
 from icapd.content.part import Flaw, Part
 from icapd.verdicts import Kind
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Buffer = mmap.mmap | bytes
 
 _LOCAL = b"PK\x03\x04"
+MEMBER = Literal(_LOCAL)  # without one in it, nothing is a zip with anything inside
 _CENTRAL = b"PK\x01\x02"
 _END = b"PK\x05\x06"
 _END64 = b"PK\x06\x06"

@@ -2,6 +2,10 @@
 
 Nothing is ever left out: what finds no room, in the budget or on the disk, is kept aside, a read's worth
 of a connection, and the connection waits (`Spools.waiting`) until there is room or its patience ends.
+
+A body's `key` tells it from all others, in this process: Poly1305 under a secret, which costs a quarter of
+SHA-256. As long as no key leaves the process, nobody can make two bodies with the same one: for a body of
+L bytes the odds are below L in 2^107 (Bernstein, "The Poly1305-AES message-authentication code", 2005, §3).
 """
 
 from __future__ import annotations
@@ -9,18 +13,23 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import secrets
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
 from icapd.errors import IcapdError
+from icapd.server.pieces import Pieces, payload_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
     from icapd.bodies import SpoolOptions
+    from icapd.server.pieces import Buffer
 
 _PREFIX = "icapd-body-"
 _ABANDONED = 60.0  # s; a file has its name for less than one
@@ -32,6 +41,7 @@ class Spools:
 
     def __init__(self, options: SpoolOptions) -> None:
         self.options = options
+        self.secret = secrets.token_bytes(32)  # keys are of this process alone, and nobody is told one
         self.memory = 0  # bytes in use
         self.disk = 0
         self._waiting: dict[Spool, Callable[[], None]] = {}
@@ -86,49 +96,75 @@ class Spools:
 class Spool:
     """One body (an adapters.model.Body once `end` was called). Close it, or its share is lost for good."""
 
-    __slots__ = ("_aside", "_file", "_hash", "_memory", "_on_disk", "_spools", "sha256", "size")
+    __slots__ = ("_aside", "_file", "_mark", "_memory", "_on_disk", "_sha256", "_spools", "key", "size")
 
     def __init__(self, spools: Spools) -> None:
         self._spools = spools
-        self._memory: bytearray | None = bytearray()
+        self._memory: Pieces | None = Pieces()
         self._file = -1
         self._on_disk = 0  # bytes taken of the disk's budget
         self._aside = b""
-        self._hash = hashlib.sha256()
+        self._mark = Poly1305(spools.secret)
+        self._sha256 = ""
         self.size = 0  # bytes that have come, those aside among them
-        self.sha256 = ""
+        self.key = ""
 
     @property
     def settled(self) -> bool:
         """Whether all that has come has found its place."""
         return not self._aside
 
+    @property
+    def sha256(self) -> str:
+        """The digest of what has come; asked for the first time, all of it is read."""
+        if not self._sha256:
+            found = hashlib.sha256()
+            for piece in self._parts():
+                found.update(piece)
+            self._sha256 = found.hexdigest()
+        return self._sha256
+
     def add(self, data: bytes) -> bool:
         """Take more of the body; False if it found no room, and nothing else should come until it has."""
-        self.size += len(data)
-        self._hash.update(data)
-        self._aside = self._aside + data if self._aside else data
+        return self._take((data,), len(data))
+
+    def add_run(self, wire: bytes, spans: Sequence[tuple[int, int]]) -> bool:
+        """Take the payload at `spans` of chunked coding, as `add` does; `wire` may be kept."""
+        pieces = payload_of(wire, spans)
+        return self._take(pieces, sum(map(len, pieces)))
+
+    def _take(self, pieces: Sequence[Buffer], size: int) -> bool:
+        self.size += size
+        update = self._mark.update
+        for piece in pieces:
+            update(piece)
+        if not self._aside and self._fits(size):
+            self._keep(pieces, size)
+            return True
+        self._aside = b"".join((self._aside, *pieces))
         return self.settle()
 
     def settle(self) -> bool:
         """Find a place for what is kept aside; False if there is none yet."""
         while self._aside:
-            if self._memory is not None and not self._kept_in_memory(self._memory) and not self._moved():
-                return False
-            if self._aside and not self._written():
+            aside = self._aside
+            if self._fits(len(aside)):
+                self._keep((aside,), len(aside))
+                self._aside = b""
+            elif not (self._written() if self._memory is None else self._moved(self._memory)):
                 return False
         return True
 
     def end(self) -> None:
         """Note that the body is whole."""
-        self.sha256 = self._hash.hexdigest()
+        self.key = f"{self._mark.finalize().hex()}-{self.size}"
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""
         memory = self._memory
-        placed = self.size - len(self._aside)
+        placed = self._place()
         if memory is not None:
-            found = bytes(memoryview(memory)[offset : offset + size])
+            found = memory.read(offset, size)
         else:
             found = os.pread(self._file, min(size, max(0, placed - offset)), offset)
         if len(found) < size and offset + size > placed and self._aside:
@@ -140,7 +176,7 @@ class Spool:
         """Return a descriptor with the body from offset 0; the Spool's own, and gone when it is closed."""
         if self._memory is not None:  # from here on it is read from the descriptor: one copy, not two
             self._file = os.memfd_create("icapd-body", os.MFD_CLOEXEC)
-            _write_all(self._file, self._memory, 0)
+            _write_all(self._file, self._memory.parts(), 0)
             self._memory = None
         return self._file
 
@@ -149,7 +185,7 @@ class Spool:
         spools = self._spools
         in_memory = self._place() - self._on_disk
         self._aside = b""
-        self._memory = bytearray()
+        self._memory = Pieces()
         self.size = 0
         if self._file >= 0:
             os.close(self._file)
@@ -163,38 +199,52 @@ class Spool:
     def _place(self) -> int:
         return self.size - len(self._aside)
 
-    def _kept_in_memory(self, memory: bytearray) -> bool:
-        spools, data = self._spools, self._aside
-        options = spools.options
-        if len(memory) + len(data) > options.body_memory or spools.memory + len(data) > options.memory:
-            return False
-        memory += data
-        spools.memory += len(data)
-        self._aside = b""
-        return True
+    def _parts(self) -> Iterator[Buffer]:
+        if self._memory is not None:
+            yield from self._memory.parts()
+        else:
+            placed = self._place()
+            for at in range(0, placed, _COPY):
+                yield os.pread(self._file, min(_COPY, placed - at), at)
+        yield self._aside
 
-    def _moved(self) -> bool:
+    def _fits(self, size: int) -> bool:
+        memory, spools = self._memory, self._spools
+        options = spools.options
+        return memory is not None and (
+            memory.size + size <= options.body_memory and spools.memory + size <= options.memory
+        )
+
+    def _keep(self, pieces: Sequence[Buffer], size: int) -> None:
+        memory = self._memory
+        assert memory is not None  # noqa: S101  # _fits
+        for piece in pieces:
+            memory.add(piece)
+        self._spools.memory += size
+
+    def _moved(self, memory: Pieces) -> bool:
         """Move what is in memory to a file."""
-        spools, memory = self._spools, self._memory
-        assert memory is not None  # noqa: S101  # asked by the only caller
-        if spools.disk + len(memory) > spools.options.disk:
+        spools = self._spools
+        if spools.disk + memory.size > spools.options.disk:
             return False
         try:
             file = _nameless(spools.options.directory)
         except OSError:
             return False
-        if not _write_all(file, memory, 0):
+        if not _write_all(file, memory.parts(), 0):
             os.close(file)
             return False
-        self._file, self._memory, self._on_disk = file, None, len(memory)
-        spools.memory -= len(memory)
-        spools.disk += len(memory)
+        self._file, self._memory, self._on_disk = file, None, memory.size
+        spools.memory -= memory.size
+        spools.disk += memory.size
         return True
 
     def _written(self) -> bool:
         """Write to the file what the budget allows and the disk takes; False if not all of it."""
         spools, data = self._spools, self._aside
-        if spools.disk + len(data) > spools.options.disk or not _write_all(self._file, data, self._place()):
+        if spools.disk + len(data) > spools.options.disk or not _write_all(
+            self._file, (data,), self._place()
+        ):
             return False
         spools.disk += len(data)
         self._on_disk += len(data)
@@ -202,15 +252,18 @@ class Spool:
         return True
 
 
-def _write_all(file: int, data: bytes | bytearray, at: int) -> bool:
-    """Write `data` at offset `at`; False where the disk takes no more, and then it counts as unwritten."""
-    done = 0
-    with memoryview(data) as view:
-        try:
-            while done < len(view):
-                done += os.pwrite(file, view[done : done + _COPY], at + done)
-        except OSError:
-            return False
+def _write_all(file: int, parts: Sequence[Buffer], at: int) -> bool:
+    """Write `parts` from offset `at` on; False where the disk takes no more: then they count as unwritten."""
+    try:
+        for part in parts:
+            with memoryview(part) as view:
+                done = 0
+                while done < len(view):
+                    wrote = os.pwrite(file, view[done : done + _COPY], at)
+                    done += wrote
+                    at += wrote
+    except OSError:
+        return False
     return True
 
 

@@ -125,16 +125,16 @@ class Transfer:
 
     def data(self, event: DataReceived) -> None:
         """Take a part of the body."""
-        payload = event.wire if self._verbatim else event.payload
-        delivery = self._delivery
+        delivery, spool = self._delivery, self._spool
         if self._answer is not None and self._begun and delivery.is_done and not self._sender.congested:
-            self._sender.write(self._conn.send_data(payload if self._verbatim else chunk(payload)))
+            self._sender.write(self._conn.send_data(event.wire if self._verbatim else chunk(event.payload)))
             return
-        delivery.received += len(payload)
-        settled = self._spool.add(payload)
+        before = spool.size
+        settled = spool.add(event.wire) if self._verbatim else spool.add_run(event.wire, event.spans)
+        delivery.received += spool.size - before
         if not settled:
             self._since = self._line.site.tick
-            self._line.site.spools.wait(self._spool, lambda: self._line.resume(self.pump))
+            self._line.site.spools.wait(spool, lambda: self._line.resume(self.pump))
         if self._answer is None:
             self._look(settled=settled)
         if not self._over:

@@ -28,7 +28,7 @@ class Bytes:
 
     def __init__(self, content: bytes) -> None:
         self.size = len(content)
-        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.key = self.sha256 = hashlib.sha256(content).hexdigest()
         self.content = content
         self.fd = os.memfd_create("body")
         os.write(self.fd, content)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from icapd.content.budget import Bounds
 from icapd.content.model import Report, Shape
-from icapd.content.store import Store, piece_of
+from icapd.content.store import Store
 from icapd.content.walk import Walk
 
 MARK = b"what a scanner would look for, " * 3
@@ -24,6 +24,10 @@ class Body:
     fd: int
     size: int
     sha256: str
+
+    @property
+    def key(self) -> str:
+        return self.sha256
 
     def read(self, offset: int, size: int) -> bytes:
         return os.pread(self.fd, size, offset)
@@ -88,7 +92,7 @@ def walk(data: bytes, shape: Shape = Shape(), bounds: Bounds = Bounds()) -> Foun
     with body_of(data) as body:
         store = Store()
         try:
-            return read(Walk(bounds, store).run(shape, piece_of(body.fd, body.size)))
+            return read(Walk(bounds, store).run(shape, store.piece_of(body.fd, body.size)))
         finally:
             store.close()
 

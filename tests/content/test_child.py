@@ -35,9 +35,9 @@ class Child:
         self.frames.skip(100)
         return value, fds
 
-    def ask(self, data: bytes, shape: Shape = Shape(), digest: str | None = None) -> Report:  # noqa: B008
+    def ask(self, data: bytes, shape: Shape = Shape(), size: int = 0) -> Report:  # noqa: B008
         with body_of(data) as body:
-            socket.send_fds(self.link, [wire.order(shape, body.size, digest or body.sha256)], [body.fd])
+            socket.send_fds(self.link, [wire.order(shape, size or body.size)], [body.fd])
             value, fds = self.take()
             return wire.read_answer(value, os.dup(body.fd), fds)
 
@@ -52,7 +52,13 @@ def child(memory: int = 512 << 20, parent: int | None = None, **bounds: Any) -> 
             )
         made = Child(ours, process)
         values = {name: getattr(Bounds(**bounds), name) for name in Bounds.__slots__}
-        settings = {"bounds": values, "memory": memory, "directory": None, "parent": parent or os.getpid()}
+        settings = {
+            "bounds": values,
+            "memory": memory,
+            "directory": None,
+            "md5": True,
+            "parent": parent or os.getpid(),
+        }
         ours.sendall(wire.frame(settings))
         ours.settimeout(30)
         yield made

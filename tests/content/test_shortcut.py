@@ -1,3 +1,4 @@
+import random
 import zlib
 
 import pytest
@@ -18,6 +19,11 @@ PLAIN = [
     (GIF, Shape(codings=("identity",))),
     (b"wOF2" + bytes(300), Shape(media=("font/woff2",))),
     (b"x" * MOST, Shape()),
+    (random.Random(3).randbytes(MOST), Shape(media=("application/octet-stream",), names=("a.html",))),
+    (b"\xef\xbb\xbfabc", Shape()),
+    (b"abc" * 9000 + b"%PDF-", Shape(media=("image/png",), names=("a.exe",))),
+    (b"x " * 2000 + b"|'a'!", Shape(names=("a.htm",))),
+    (zlib.compress(MARK), Shape()),
 ]
 LONG = [
     (b"", Shape()),
@@ -28,11 +34,14 @@ LONG = [
     (MARK, Shape(media=("message/rfc822",))),
     (b"A: b\r\nMime-Version: 1.0\r\n\r\nx", Shape()),
     (b"<html>", Shape()),
-    (b"\xef\xbb\xbfabc", Shape()),
+    (b"<a>vbscript", Shape()),
+    (b"\0<a onclick=atob(1)>", Shape(names=("a.html",))),
+    (PNG + b"<!--data:-->", Shape(names=("a.svg",))),
+    (b"<f>cmd|'/c calc'!A0</f>", Shape(names=("a.xml",))),
+    (b" \0" * 3000 + "<svg onload=x>".encode("utf-16-le"), Shape(names=("a.svg",))),
     (zipped(("a", MARK)), Shape()),
     (GIF + zipped(("a", MARK)), Shape(media=("image/gif",))),
     (GIF + b"7z\xbc\xaf\x27\x1c\0", Shape()),
-    (zlib.compress(MARK), Shape()),
     (MARK, Shape(names=("a.br",))),
 ]
 

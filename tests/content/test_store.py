@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from icapd.content.budget import Bounds, Budget, LimitReached, Stream
-from icapd.content.store import IN_MEMORY, Store, piece_of
+from icapd.content.store import IN_MEMORY, Store
 
 
 def descriptors() -> int:
@@ -20,7 +20,7 @@ def test_what_was_kept_reads_back(size: int, tmp_path: Path) -> None:
     piece, failure = store.keep((data[at : at + 70_000] for at in range(0, size, 70_000)), None)
     assert failure is None
     assert not list(tmp_path.iterdir())
-    assert piece == piece_of(piece.fd, size)
+    assert piece == Store().piece_of(piece.fd, size)
     with piece.mapped() as there:
         assert bytes(there[:]) == data
     store.close()

@@ -68,7 +68,6 @@ ORDER = {
         "is_error": False,
     },
     "size": 5,
-    "sha256": "0" * 64,
 }
 REPORT = json.loads(
     wire.answer(
@@ -81,7 +80,7 @@ REPORT = json.loads(
 )
 
 
-@target("child-frames", spoilt_bytes(wire.frame(ORDER), wire.frame(REPORT), wire.order(Shape(), 3, "x") * 2, most=3,
+@target("child-frames", spoilt_bytes(wire.frame(ORDER), wire.frame(REPORT), wire.order(Shape(), 3) * 2, most=3,
         more=(b"\0\0\0\0", b"\0\0\0\5[[[[[")), known=(b"\0\0\x40\0" + b"[" * 16384,))  # fmt: skip
 def frames(data: bytes) -> None:
     """A frame is a value, not there yet, or a ValueError (RecursionError is none)."""

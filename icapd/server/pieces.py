@@ -1,0 +1,73 @@
+"""Bytes in memory as they were read: kept in their pieces, copied only where the pieces are small.
+
+Growing one buffer costs more than all else that is done with a large body: the kernel gives each new
+page empty, and what was there moves.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Buffer = bytes | bytearray | memoryview
+
+_SMALL = 4096  # bytes of a piece that costs less copied than kept: what it lies in is kept with it
+_JOINED = 1 << 16  # bytes of small pieces that become one
+
+
+def payload_of(wire: bytes, spans: Sequence[tuple[int, int]]) -> list[Buffer]:
+    """Return the payload at `spans` of chunked coding: as views of `wire`, or joined if it is little."""
+    size = sum([end - start for start, end in spans])
+    if size >= _SMALL * len(spans) and size * 8 >= len(wire) * 7:
+        view = memoryview(wire)
+        return [view[start:end] for start, end in spans]
+    return [b"".join([wire[start:end] for start, end in spans])]
+
+
+class Pieces:
+    """A growing run of bytes; `size` counts them. What is added must not change."""
+
+    __slots__ = ("_ends", "_parts", "size")
+
+    def __init__(self) -> None:
+        self._parts: list[Buffer] = []
+        self._ends: list[int] = []  # where each part ends
+        self.size = 0
+
+    def add(self, piece: Buffer) -> None:
+        """Add to the end."""
+        if not piece:
+            return
+        self.size += len(piece)
+        parts = self._parts
+        last = parts[-1] if parts else None
+        if len(piece) >= _SMALL:
+            parts.append(piece)
+        elif isinstance(last, bytearray) and len(last) < _JOINED:
+            last += piece
+            self._ends[-1] = self.size
+            return
+        else:
+            parts.append(bytearray(piece))
+        self._ends.append(self.size)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return up to `size` bytes from `offset`."""
+        found = []
+        at = bisect_right(self._ends, offset)
+        while size > 0 and at < len(self._parts):
+            part = self._parts[at]
+            begin = offset - (self._ends[at] - len(part))
+            piece = bytes(memoryview(part)[begin : begin + size])
+            found.append(piece)
+            offset += len(piece)
+            size -= len(piece)
+            at += 1
+        return found[0] if len(found) == 1 else b"".join(found)
+
+    def parts(self) -> Sequence[Buffer]:
+        """Return all of it, in order."""
+        return self._parts
