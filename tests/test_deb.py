@@ -6,6 +6,7 @@ deploy/deb/build makes it and deploy/deb/try installs, boots and removes it; bot
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -68,6 +69,34 @@ def test_completions_are_of_each_shell_and_bash_s_completes(manuals: Path) -> No
     assert done.stdout == "plain,serve\n"
 
 
+COMPLETIONS = {
+    "bash": "source {file}; COMP_WORDS=(icapd ca ex); COMP_CWORD=2; _icapd_completion icapd ex ca; echo ${{COMPREPLY[@]}}",
+    "fish": "source {file}; complete -C 'icapd ca ex'",
+    # as zsh calls it at a Tab, with what shows the choices put out of the way
+    "zsh": "compdef() {{ }}; _describe() {{ print -r -- ${{(P)3}} ${{(P)4}} }}; compadd() {{ print -r -- $@ }}; "
+    "words=(icapd ca ex); CURRENT=3; source {file}; _icapd_completion",
+}
+
+
+@pytest.mark.parametrize("shell", COMPLETIONS)
+def test_each_shell_completes_with_what_the_package_installs(
+    manuals: Path, tmp_path: Path, shell: str
+) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"needs {shell}")
+    command = tmp_path / "icapd"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} -m icapd "$@"\n')
+    command.chmod(0o755)
+    line = COMPLETIONS[shell].format(file=manuals / "completion" / shell)
+    asked = environment(PATH=f"{tmp_path}:{os.environ['PATH']}", HOME=str(tmp_path), TERM="dumb")
+    done = subprocess.run(
+        [shell, "-c", line], env=asked, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    words = re.split(r"[\s:]+", done.stdout)
+    assert "export" in words, (done.stdout, done.stderr)
+    assert "create" not in words
+
+
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_maintainer_scripts_end_at_the_first_fault(script: Path) -> None:
     assert script.read_text().startswith("#!/bin/sh\nset -e\n")
@@ -88,7 +117,7 @@ def test_the_package_is_bound_to_the_python_it_was_built_for() -> None:
     assert "readonly python=/usr/bin/python3.11\n" in (DEB / "build").read_text()
 
 
-@pytest.mark.parametrize("script", ["deploy/deb/build", "deploy/deb/try"])
+@pytest.mark.parametrize("script", ["deploy/deb/build", "deploy/deb/try", "deploy/deb/tutorial"])
 def test_what_is_run_by_hand_is_strict_bash_and_clean(script: str) -> None:
     text = (ROOT / script).read_text()
     assert text.startswith("#!/bin/bash\n")
@@ -99,5 +128,14 @@ def test_what_is_run_by_hand_is_strict_bash_and_clean(script: str) -> None:
         subprocess.run(["shellcheck", ROOT / script], check=True)
 
 
-def test_what_the_booted_system_runs_is_python() -> None:
-    compile((DEB / "try-inside").read_text(), "try-inside", "exec")
+@pytest.mark.parametrize("script", ["try-inside", "tutorial-inside"])
+def test_what_the_booted_system_runs_is_python(script: str) -> None:
+    compile((DEB / script).read_text(), script, "exec")
+
+
+def test_what_lintian_is_told_to_pass_over_has_its_reason() -> None:
+    lines = (DEB / "debian" / "overrides").read_text().splitlines()
+    for before, line in zip(["", *lines], lines, strict=False):
+        if not line.startswith("#"):
+            assert line.startswith("icapd: ")
+            assert before.startswith("# ")
