@@ -227,6 +227,11 @@ def _shown(match: re.Match[str]) -> str:
     return _ENTITIES.get(char) or f"[U+{ord(char):04X}]"
 
 
+def escaped(value: str, limit: int = _MAX_VALUE) -> str:
+    """Escape `value` for HTML text or a quoted attribute, in at most `limit` bytes."""
+    return _shown_in(value, limit)
+
+
 def _shown_in(value: str, limit: int) -> str:
     """Escape `value` for HTML in at most `limit` bytes."""
     return value if len(value) <= limit and _PLAIN(value) is not None else _fitted(value, limit)

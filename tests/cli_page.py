@@ -34,9 +34,11 @@ _MORE = {
     "helper": "[Where tls rules are judged](tls.md#tls-rules-and-where-they-are-judged)",
     "init": "[Tutorial](tutorial.md)",
     "lists": "[Lists](policy.md#lists)",
+    "report": "[Reports](reports.md#icapd-report)",
     "scan": "[What is looked into](content.md)",
     "serve": "[Install](install.md#the-service)",
     "test": "[Check, explain, test](check-and-test.md#icapd-test)",
+    "why": "[Why one decision came about](reports.md#icapd-why)",
 }
 
 

@@ -54,6 +54,16 @@ NOT_RUN = {
     "icapd events -c icapd.yaml --id k3v7q2xa-1f --format json": "tests/cli/test_events.py",
     "icapd events -c icapd.yaml --follow --format cef": "goes on for ever; tests/cli/test_events.py",
     "icapd events --format csv --strip-query --anonymise decisions.log.1 decisions.log": "tests/cli/test_events.py",
+    "icapd why -c icapd.yaml k3v7q2xa-1f": "of a decision that there was; tests/cli/test_why.py prints the page's",
+    **dict.fromkeys(
+        (
+            "icapd report -c icapd.yaml --since 7d",
+            "icapd report -c icapd.yaml --since 2026-11-16 --until 2026-11-23 --html week.html",
+            "icapd report -c icapd.yaml --since 24h --top 20 --anonymise",
+            "icapd report -c /etc/icapd/icapd.yaml --since 7d --html /var/lib/icapd/report.html",
+        ),
+        "of a store that has grown; tests/cli/test_report.py",
+    ),
     "icapd scan -c icapd.yaml /srv/downloads setup.exe": "a reactor runs once; tests/cli/test_scan.py",
     "icapd doctor -c icapd.yaml": "asks a running Squid and icapd; tests/e2e/test_doctor.py",
     "icapd doctor pins -c icapd.yaml": "reads Squid's log; tests/cli/test_doctor.py",

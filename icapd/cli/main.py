@@ -23,10 +23,12 @@ COMMANDS = {
     "lists": "icapd.cli.lists:lists",
     "ping": "icapd.cli.ping:ping",
     "reload": "icapd.cli.reload:reload",
+    "report": "icapd.cli.report:report",
     "scan": "icapd.cli.scan:scan",
     "serve": "icapd.cli.serve:serve",
     "squid-conf": "icapd.cli.squid_conf:squid_conf",
     "test": "icapd.cli.test:test",
+    "why": "icapd.cli.why:why",
 }
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 
