@@ -22,7 +22,6 @@ from icapd.directory import load_directory
 from icapd.errors import ConfigErrors, IcapdError
 from icapd.events.formats import plain
 from icapd.pages import Pages
-from icapd.pki import database_findings, findings
 from icapd.policy import load_policy
 from icapd.policy.explain import Asked
 from icapd.policy.finding import Finding
@@ -259,6 +258,8 @@ def _authority(config: Config) -> Iterator[Finding]:
     settings = config.squid
     if not any(port.bump for port in settings.ports):
         return
+    from icapd.pki import database_findings, findings  # noqa: PLC0415  (it brings a library that takes its time)
+
     try:
         found = list(findings(settings.ca, datetime.now(UTC)))
     except IcapdError:

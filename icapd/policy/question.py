@@ -216,7 +216,7 @@ Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 
 
 class _Loose(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
 
 class ResponseText(_Loose):

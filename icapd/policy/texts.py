@@ -70,7 +70,7 @@ ScheduleTexts = Annotated[tuple[_Text, ...], BeforeValidator(_schedule_texts), F
 class Strict(BaseModel):
     """A mapping with known keys only."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, defer_build=True)
 
 
 class ClientText(Strict):
