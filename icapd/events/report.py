@@ -175,9 +175,9 @@ CREATE TEMP TABLE asked AS SELECT
     AS more
 FROM records INDEXED BY records_time WHERE time >= :since AND time < :until AND action IS NOT NULL
 """
-EVENTS = """
-SELECT time, event, json_extract(json, '$.count'), json_extract(json, '$.why'), json_extract(json, '$.digest')
-FROM records WHERE time >= :since AND time < :until AND event IN ('lost', 'policy') ORDER BY time
+_POLICIES = """
+SELECT time, json_extract(json, '$.digest') FROM records
+WHERE event = 'policy' AND time >= :since AND time < :until ORDER BY time
 """
 _TOTALS = """
 SELECT SUM(request), SUM(request AND method = 'CONNECT'), SUM(NOT request), SUM(action = 'allow'),
@@ -217,6 +217,16 @@ SELECT source, MIN(seq), MAX(seq) FROM records INDEXED BY records_time
 WHERE time >= :since AND time < :until AND seq IS NOT NULL GROUP BY source LIMIT :sources
 """
 HELD = "SELECT COUNT(*) FROM records WHERE source = ? AND seq BETWEEN ? AND ?"
+# Of a source all that tell of numbers from :low to :high, whenever they were written; of none those in time.
+LOST = """
+SELECT json_extract(json, '$.count'), json_extract(json, '$.why') FROM records INDEXED BY records_seq
+WHERE source = :source AND seq IS NULL AND event = 'lost' AND json_extract(json, '$.before') > :low
+  AND json_extract(json, '$.before') <= :high + 1
+"""
+_LOST_OF_NONE = """
+SELECT json_extract(json, '$.count'), json_extract(json, '$.why') FROM records
+WHERE source IS NULL AND event = 'lost' AND time >= :since AND time < :until
+"""
 
 
 def make_report(
@@ -254,12 +264,11 @@ def _report(database: sqlite3.Connection, period: Period, names: dict[str, Any])
             ("category", "blocked"),
         )
     )
-    events = database.execute(EVENTS, names).fetchall()
     return Report(
         period,
         database.execute("SELECT MIN(time) FROM records").fetchone()[0],
         totals,
-        _gaps(database, events, names),
+        _gaps(database, names),
         tuple(_slots(database, period)),
         users,
         clients,
@@ -271,7 +280,7 @@ def _report(database: sqlite3.Connection, period: Period, names: dict[str, Any])
             ThreatTally(name, count, passed, last, host or "")
             for name, count, passed, last, host in database.execute(_THREATS, names)
         ),
-        tuple((row[0], str(row[4])) for row in events if row[1] == "policy"),
+        tuple((time, str(digest)) for time, digest in database.execute(_POLICIES, names)),
     )
 
 
@@ -307,17 +316,22 @@ def _rules(database: sqlite3.Connection, names: dict[str, Any]) -> tuple[RuleTal
     return tuple(sorted(found, key=lambda one: (-one.count - one.shadow, one.stage, one.name)))
 
 
-def _gaps(database: sqlite3.Connection, events: list[Any], names: dict[str, Any]) -> Gaps:
+def _gaps(database: sqlite3.Connection, names: dict[str, Any]) -> Gaps:
     """Count what is missing between the first and the last record of each source in the period.
 
     Numbers are given in the order of the log, times when a request came: all of that source between the two
     numbers are looked for, of whatever time.
     """
     missing = 0
+    told = database.execute(_LOST_OF_NONE, names).fetchall()
     for source, low, high in database.execute(SOURCES, names).fetchall():
-        missing += high - low + 1 - database.execute(HELD, (source, low, high)).fetchone()[0]
+        gap = high - low + 1 - database.execute(HELD, (source, low, high)).fetchone()[0]
+        missing += gap
+        if gap:
+            told += database.execute(LOST, {"source": source, "low": low, "high": high}).fetchall()
     why: dict[str, int] = {}
-    for _, event, count, reason, _ in events:
-        if event == "lost" and isinstance(count, int):
-            why[str(reason or "unknown")] = why.get(str(reason or "unknown"), 0) + count
-    return Gaps(missing, sum(why.values()), tuple(sorted(why.items(), key=lambda one: -one[1])))
+    for count, reason in told:
+        if isinstance(count, int):
+            why[str(reason)] = why.get(str(reason), 0) + count
+    explained = min(missing, sum(why.values()))
+    return Gaps(missing, explained, tuple(sorted(why.items(), key=lambda one: -one[1])))

@@ -10,6 +10,7 @@ import pytest
 from icapd.events.report import (
     COPY,
     HELD,
+    LOST,
     SOURCES,
     Gaps,
     Period,
@@ -140,7 +141,9 @@ def test_missing_numbers_are_told_from_those_that_are_explained(tmp_path: Path) 
         [
             record(1),
             record(2),
-            event(3, "lost", source="k3v7q2xa", count=3, why="disk full"),
+            event(9000, "lost", source="k3v7q2xa", count=3, why="disk full", before=6),
+            event(9000, "lost", source="k3v7q2xa", count=50, why="disk full", before=90),
+            event(9000, "lost", source="other", count=70, why="disk full", before=6),
             record(6),
             record(9, id="m8d2w5pz-9", seq=9),
             record(11, id="m8d2w5pz-b", seq=11),
@@ -148,6 +151,11 @@ def test_missing_numbers_are_told_from_those_that_are_explained(tmp_path: Path) 
     )
     assert found.gaps == Gaps(4, 3, (("disk full", 3),))
     assert found.gaps.unexplained == 1
+
+
+def test_losses_of_no_known_source_explain_what_is_missing_then(tmp_path: Path) -> None:
+    torn = event(3, "lost", count=5, why="a pipe that nobody read")
+    assert report_of(tmp_path, [record(1), torn, record(4)]).gaps == Gaps(2, 2, ((torn["why"], 5),))
 
 
 def test_a_record_that_came_before_an_earlier_number_is_no_gap(tmp_path: Path) -> None:
@@ -227,6 +235,9 @@ def test_a_period_is_found_by_indexes(tmp_path: Path) -> None:
         by_time, *rest = plan(database, SOURCES, names)
         assert by_time == "SEARCH records USING INDEX records_time (time>? AND time<?)"
         assert rest == ["USE TEMP B-TREE FOR GROUP BY"]
+        assert plan(database, LOST, {"source": "a", "low": 1, "high": 2}) == [
+            "SEARCH records USING INDEX records_seq (source=? AND seq=?)"
+        ]
         assert plan(database, HELD, ("a", 1, 2)) == [
             "SEARCH records USING COVERING INDEX records_seq (source=? AND seq>? AND seq<?)"
         ]

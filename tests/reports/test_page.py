@@ -134,7 +134,14 @@ def test_a_store_without_records_says_so(tmp_path: Path) -> None:
 )
 def test_gaps_are_told(tmp_path: Path, counts: tuple[int, ...], told: str) -> None:
     lost = [
-        {"time": record(n)["time"], "event": "lost", "source": "k3v7q2xa", "count": 2, "why": "disk full"}
+        {
+            "time": record(n)["time"],
+            "event": "lost",
+            "source": "k3v7q2xa",
+            "count": 2,
+            "why": "disk full",
+            "before": 4,
+        }
         for n in counts
     ]
     assert told in page_of(tmp_path, [record(1), *lost, record(4)])[1].text

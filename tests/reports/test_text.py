@@ -52,7 +52,14 @@ def test_a_week_is_told(tmp_path: Path) -> None:
 
 
 def test_gaps_and_nothing_are_told(tmp_path: Path) -> None:
-    lost = {"time": record(2)["time"], "event": "lost", "source": "k3v7q2xa", "count": 1, "why": "disk full"}
+    lost = {
+        "time": record(2)["time"],
+        "event": "lost",
+        "source": "k3v7q2xa",
+        "count": 1,
+        "why": "disk full",
+        "before": 4,
+    }
     text = text_of(tmp_path, [record(1), lost, record(4)], Setting("a", 0, None))
     assert text.endswith("Records missing: 2, 1 of them unexplained\n             1 disk full")
     assert "Threats: none" in text
