@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from icapd.events.follow import Position
 
 POLL = 0.25  # s between two looks for more; what comes meanwhile is one batch
-END = 10.0  # s that outputs have to take what is left
+END = 5.0  # s that outputs have to take what is left
 _REPORT = 1.0  # s
 _BACKOFF = (0.5, 30.0)  # s before an output that failed is tried again, doubled each time
 _FULL = CHUNK // 2  # bytes: a batch of that size, and the next is read at once
@@ -191,6 +191,10 @@ def outputs_of(order: dict[str, Any]) -> list[Output]:
     found: list[Output] = []
     if order["store"] is not None:
         found.append(StoreOutput(**order["store"]))
+    if order["syslog"]:
+        from icapd.events.syslog import senders  # noqa: PLC0415
+
+        found += senders(Path(order["log"]), order["syslog"])
     return found
 
 
