@@ -63,6 +63,7 @@ def serving(
         "listen": ["icap://127.0.0.1:0"],
         "policy": policy_file.name,
         "decisions": "decisions.log",
+        "events": {"store": "off"},  # a process more, which few tests are about
         "limits": {"drain": "2"},
         "workers": os.environ.get("ICAPD_TEST_WORKERS", "1"),
         **(options or {}),

@@ -74,6 +74,7 @@ class Agreement:
         old, supervisor = self._supervisor.digest, self._supervisor
         changed = supervisor.key != found.key
         supervisor.adopted(found.key, found.digest, found.nursery, found.pid)
+        supervisor.collecting.serve(found.config)
         what = "changed" if changed else "unchanged"
         _log.info("reloaded: policy {digest} ({what})", digest=found.digest, what=what)
         for note in found.notes:
@@ -93,6 +94,7 @@ class _Round:
         self.done: Deferred[object] = Deferred()
         self.key = self.digest = ""
         self.notes: tuple[str, ...] = ()
+        self.config = supervisor.config
         self._supervisor = supervisor
         self._reactor = reactor
         self._waiting: set[Place | None] = {None}  # for whose word; None is the nursery
@@ -153,7 +155,8 @@ class _Round:
 
     def _loaded(self) -> None:
         try:
-            self.notes = needs_restart(self._supervisor.config, load_config(self._supervisor.config.file))
+            self.config = load_config(self._supervisor.config.file)
+            self.notes = needs_restart(self._supervisor.config, self.config)
         except IcapdError:
             self._fail(_CHANGING)
             return

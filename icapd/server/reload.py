@@ -19,6 +19,8 @@ from icapd.server.shares import share_of
 from icapd.server.site import load_generation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from twisted.python.failure import Failure
 
     from icapd.adapters.cache import VerdictCache
@@ -42,10 +44,13 @@ class Reloaded:
 class Reloader:
     """Reloads one site, one reload at a time; a second waits for the first and then sees the newest files."""
 
-    def __init__(self, site: Site, workers: int = 1) -> None:
-        """`workers` share the configuration."""
+    def __init__(
+        self, site: Site, workers: int = 1, adopted: Callable[[Config], object] = lambda _: None
+    ) -> None:
+        """`workers` share the configuration; `adopted` is told of each that is in force."""
         self._site = site
         self._workers = workers
+        self._adopted = adopted
         self._lock: DeferredLock = DeferredLock()
 
     def reload(self) -> Deferred[Reloaded]:
@@ -81,6 +86,7 @@ class Reloader:
         changed = generation.istag != site.generation.istag
         notes = needs_restart(site.config, config)
         self.adopt(config, generation)
+        self._adopted(config)
         _log.info(
             "reloaded: policy {digest} ({what})",
             digest=generation.policy.digest,
@@ -115,22 +121,22 @@ def _started(loaded: tuple[Config, Generation]) -> Deferred[tuple[Config, Genera
 
 def needs_restart(old: Config, new: Config) -> tuple[str, ...]:
     """Return a note for each option that changed and cannot do so while icapd runs."""
-    return tuple(
-        f"`{name}` changed: it takes effect at the next restart"
-        for name in (
-            "listen",
-            "workers",
-            "tls",
-            "peers",
-            "service",
-            "limits",
-            "decisions",
-            "events",
-            "metrics",
-            "control",
-            "metrics",
-            "delivery",
-            "spool",
-        )
-        if getattr(old, name) != getattr(new, name)
+    top = (
+        "listen",
+        "workers",
+        "tls",
+        "peers",
+        "service",
+        "limits",
+        "decisions",
+        "control",
+        "metrics",
+        "delivery",
+        "spool",
     )
+    withheld = ("strip_query", "anonymise", "users", "user_key")
+    changed = [name for name in top if getattr(old, name) != getattr(new, name)]
+    changed += [
+        f"events.{name}" for name in withheld if getattr(old.events, name) != getattr(new.events, name)
+    ]
+    return tuple(f"`{name}` changed: it takes effect at the next restart" for name in changed)

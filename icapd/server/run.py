@@ -20,6 +20,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
 from icapd.metrics.words import LIMIT, LIMITS, STRANGERS
+from icapd.server.collecting import Collecting
 from icapd.server.connection import IcapProtocol
 from icapd.server.control import listen_control
 from icapd.server.endpoint import listen_metrics
@@ -109,7 +110,8 @@ def run(config: Config) -> int:
     ticks = task.LoopingCall(_tick, site, notifier)
     ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
     drain = Drain(site, ports, notifier.stopping)
-    reloads = Remembered(Announced(Reloader(site), notifier))
+    collecting = Collecting(_reactor)
+    reloads = Remembered(Announced(Reloader(site, adopted=collecting.serve), notifier))
     on_signals(drain.begin, reloads.reload, Rotation(config, decisions, _reactor))
     if config.control is not None:
         listen_control(config.control, reloads, site.probes, site.status)
@@ -119,10 +121,12 @@ def run(config: Config) -> int:
     start = _Start(site, ports, lambda: announce(ready, notifier))
     _tell_metrics(site, reloads, start)
     _reactor.callWhenRunning(start.begin)
+    _reactor.callWhenRunning(collecting.serve, config)
     _reactor.run(installSignalHandlers=False)
+    decisions.end()
+    collecting.end()
     if start.failed is not None:
         raise start.failed
-    decisions.end()
     if decisions.lost:
         _log.error("{count} decision lines could not be written", count=decisions.lost)
     return 0

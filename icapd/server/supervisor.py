@@ -25,6 +25,7 @@ from icapd.metrics.words import total_of
 from icapd.server.agreement import Agreement
 from icapd.server.asking import Asking
 from icapd.server.channel import Channel, pair
+from icapd.server.collecting import Collecting
 from icapd.server.control import listen_control
 from icapd.server.crew import Place, by_room
 from icapd.server.endpoint import listen_metrics
@@ -106,6 +107,7 @@ class Supervisor:
         self.places = [Place(number, _reactor) for number in range(config.workers)]
         self.agreement = Agreement(self, _reactor)
         self.asking = Asking(self.places, _reactor)
+        self.collecting = Collecting(_reactor)
         self.draining = False
         self.digest = self.key = ""
         self.failed: IcapdError | None = None
@@ -129,11 +131,13 @@ class Supervisor:
         clock = task.LoopingCall(self._tick)
         clock.start(_TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
         self._rear_anew()
+        self.collecting.serve(self.config)
 
     def end(self) -> None:
         """The reactor has ended: what the workers left is written."""
         self._tick()
         self._decisions.end()
+        self.collecting.end()
         lost = self._lost_lines
         if lost:
             _log.error("{count} decision lines could not be written", count=lost)
