@@ -219,7 +219,7 @@ WHERE time >= :since AND time < :until AND seq IS NOT NULL GROUP BY source LIMIT
 HELD = "SELECT COUNT(*) FROM records WHERE source = ? AND seq BETWEEN ? AND ?"
 # Of a source all that tell of numbers from :low to :high, whenever they were written; of none those in time.
 LOST = """
-SELECT json_extract(json, '$.count'), json_extract(json, '$.why') FROM records INDEXED BY records_seq
+SELECT json_extract(json, '$.count'), json_extract(json, '$.why') FROM records
 WHERE source = :source AND seq IS NULL AND event = 'lost' AND json_extract(json, '$.before') > :low
   AND json_extract(json, '$.before') <= :high + 1
 """

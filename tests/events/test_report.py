@@ -236,7 +236,7 @@ def test_a_period_is_found_by_indexes(tmp_path: Path) -> None:
         assert by_time == "SEARCH records USING INDEX records_time (time>? AND time<?)"
         assert rest == ["USE TEMP B-TREE FOR GROUP BY"]
         assert plan(database, LOST, {"source": "a", "low": 1, "high": 2}) == [
-            "SEARCH records USING INDEX records_seq (source=? AND seq=?)"
+            "SEARCH records USING INDEX records_event (event=?)"
         ]
         assert plan(database, HELD, ("a", 1, 2)) == [
             "SEARCH records USING COVERING INDEX records_seq (source=? AND seq>? AND seq<?)"
