@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from icapd.cli.options import config_option
+from icapd.cli.receivers import receiver_findings
 from icapd.cli.scanning import Asked as AskedAdapters
 from icapd.cli.scanning import adapter_findings, interception_findings, use_findings
 from icapd.cli.subject import Subject, says_policy, uncollected
@@ -99,6 +100,7 @@ class _Checked:
             self._policy(self.config.policy, None, pages)
         if self.config is not None:
             self.findings += _tls(self.config)
+            self.findings += receiver_findings(self.config)
             self.findings += self._adapters(self.config)
             self.findings += _authority(self.config)
             self.findings += _squid(self.config) if squid else ()

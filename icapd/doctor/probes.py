@@ -10,6 +10,7 @@ from icapd.doctor.bench import Bench
 from icapd.doctor.bodies import Eicar, Large
 from icapd.doctor.model import Outcome, Result, fault, ok, warning
 from icapd.doctor.pages import Asked, Headers, Page, Redirect, TunnelPage, TunnelRedirect
+from icapd.doctor.receivers import Receivers
 from icapd.doctor.safety import Admin, Forged, Loopback, WebSocket
 from icapd.doctor.setup import Answers, Authority, Clock, Configuration, Database, Fragment, Version
 from icapd.errors import IcapdError
@@ -48,7 +49,7 @@ FIRST: tuple[Probe, ...] = (Answers(), Reached())
 REST: tuple[Probe, ...] = (
     Configuration(), Fragment(), Version(), Authority(), Database(), Asked(), Headers(), Clock(),
     Page(), Redirect(), TunnelPage(), TunnelRedirect(), Large(), Eicar(),
-    Forged(), Loopback(), Admin(), WebSocket(),
+    Forged(), Loopback(), Admin(), WebSocket(), Receivers(),
 )  # fmt: skip
 
 
