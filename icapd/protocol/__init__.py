@@ -4,7 +4,7 @@ Bytes in, events out, and the other way round; no socket, clock or policy. The t
 in `server` and `client`, the grammar in `abnf`, the limits beside it.
 """
 
-from icapd.protocol.answers import Answer, Banner
+from icapd.protocol.answers import Answer, Banner, naming
 from icapd.protocol.chunked import chunk
 from icapd.protocol.client import ClientConnection, Request
 from icapd.protocol.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
@@ -38,4 +38,5 @@ __all__ = [
     "ResponseReceived",
     "ServerConnection",
     "chunk",
+    "naming",
 ]

@@ -32,13 +32,21 @@ REASONS = {
 }
 
 
+_NAME = "X-Icapd-Decision: "
+
+
+def naming(decision_id: str) -> bytes:
+    """Return the header line that tells the id of a decision, for Squid to log (adapt::<last_h)."""
+    return f"{_NAME}{decision_id}\r\n".encode()
+
+
 class Banner:
     """The header lines that all answers share: made once a second, not once an answer.
 
     `date` is an RFC 1123 date; `istag` at most 32 bytes without its quotes (RFC 3507 §4.7).
     """
 
-    __slots__ = ("_close", "_keep", "istag", "unmodified", "unmodified_close")
+    __slots__ = ("_close", "_keep", "_named", "_named_close", "istag", "unmodified", "unmodified_close")
 
     def __init__(self, *, date: bytes, istag: bytes, server: bytes = b"icapd") -> None:
         lines = b'\r\nDate: %b\r\nServer: %b\r\nISTag: "%b"\r\nConnection: ' % (date, server, istag)
@@ -47,6 +55,12 @@ class Banner:
         self._close = lines + b"close\r\n"
         self.unmodified = Answer(204).render(self, close=False)
         self.unmodified_close = Answer(204).render(self, close=True)
+        self._named = self.unmodified[:-2].decode("ascii") + _NAME
+        self._named_close = self.unmodified_close[:-2].decode("ascii") + _NAME
+
+    def named(self, decision_id: str, *, close: bool = False) -> bytes:
+        """Return the 204 that tells the id of its decision."""
+        return f"{self._named_close if close else self._named}{decision_id}\r\n\r\n".encode()
 
     def lines(self, *, close: bool) -> bytes:
         """Return the shared lines, from the CRLF that ends the status line to that of Connection."""

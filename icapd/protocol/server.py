@@ -221,8 +221,8 @@ class ServerConnection(Connection):
             and request.method != b"OPTIONS"
         )
 
-    def send_unmodified(self, banner: Banner) -> bytes:
-        """Answer 204, the shortest way: the common case of the hot path."""
+    def send_unmodified(self, banner: Banner, decision_id: str = "") -> bytes:
+        """Answer 204, the shortest way: the common case of the hot path. An id that is given is told."""
         if not self.may_204:
             raise LocalProtocolError("204 was not allowed")
         if self.state is COMPLETE:  # what _finish would do
@@ -230,6 +230,8 @@ class ServerConnection(Connection):
             self.state = HEAD
         else:
             self._finish()
+        if decision_id:
+            return banner.named(decision_id, close=self.closing)
         return banner.unmodified_close if self.closing else banner.unmodified
 
     def send_answer(self, answer: Answer, banner: Banner) -> bytes:

@@ -216,7 +216,7 @@ class IcapProtocol(Lifetime):
         elif conn.may_204 and type(answer) is UseVirgin:
             if icap.body is None:
                 message.record(204)
-                self.sender.write(conn.send_unmodified(self.site.banner))
+                self.sender.write(conn.send_unmodified(self.site.banner, message.decision_id))
             else:
                 self.plan = _UNMODIFIED
         else:
@@ -224,7 +224,7 @@ class IcapProtocol(Lifetime):
             if icap.body is not None:
                 self.plan = _ECHO
                 self.sender.hold()
-            self.sender.write(conn.send_answer(echo(icap, answer), self.site.banner))
+            self.sender.write(conn.send_answer(echo(icap, answer, message.decision_id), self.site.banner))
 
     def _data(self, event: DataReceived) -> None:
         limit = self.site.config.limits.body_bytes

@@ -14,7 +14,7 @@ from icapd.http import RequestHead
 from icapd.metrics.words import ALLOW, BLOCK, BYPASS
 from icapd.pages import page_date, page_values
 from icapd.policy import Allow, Block, Bypass
-from icapd.protocol import Answer
+from icapd.protocol import Answer, naming
 from icapd.replies import blocked_reply, is_page_at_a_glance, page_head
 from icapd.server.answering import adapted
 from icapd.transaction import Point, Transaction
@@ -53,7 +53,7 @@ class Prepared:
         is_page = not pages.fits or is_page_at_a_glance(lower)
         if is_page and values["method"] != "HEAD" and "user_agent" not in pages.names:
             body = self._page(values, now)
-            extra = b"X-Icapd-Decision: %b\r\n" % decision_id.encode("ascii")
+            extra = naming(decision_id)
             return Answer(200, page_head(len(body)), b"res", body, extra=extra)
         request = RequestHead(head)
         tx = Transaction(Point.REQMOD, request=request)

@@ -154,7 +154,7 @@ class Lifetime(Protocol):
         self.plan = NONE
         if self.message is not None:
             self.message.record(204)
-        self.sender.write(self.conn.send_unmodified(self.site.banner))
+        self.sender.write(self.conn.send_unmodified(self.site.banner, self.decision_id))
 
     # -- the end ---------------------------------------------------------------------------------
 

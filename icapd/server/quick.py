@@ -96,8 +96,11 @@ class Quick:
         elif prepared.blocks:
             answer = None if body else self._block(asker, plain, prepared)
         elif self._passes(asker, plain, has_body, generation):
-            self._note(asker, plain, prepared, 200 if body else 204)
-            answer = self._echo(data[start:body], layout) if body else self._site.banner.unmodified
+            decision_id = self._note(asker, plain, prepared, 200 if body else 204)
+            if body:
+                answer = self._echo(data[start:body], layout, decision_id)
+            else:
+                answer = self._site.banner.named(decision_id)
         if answer is None:
             return None
         if asker.previews and has_body:
@@ -121,14 +124,15 @@ class Quick:
             return True
         return not has_body and (asker.point is _RESPMOD or scannable_at_a_glance(plain[5]))
 
-    def _echo(self, heads: bytes, layout: Layout) -> bytes:
+    def _echo(self, heads: bytes, layout: Layout, decision_id: str) -> bytes:
         """Return the answer's head, of a message whose body goes back as it comes."""
         entity = b"res" if layout.has_response else b"req"
         head = heads[layout.request_end :] if layout.has_response else heads
-        return begun_echo(head, entity).render(self._site.banner, close=False)
+        return begun_echo(head, entity, decision_id).render(self._site.banner, close=False)
 
-    def _note(self, asker: Asker, plain: _Plain, prepared: Prepared, status: int) -> None:
+    def _note(self, asker: Asker, plain: _Plain, prepared: Prepared, status: int) -> str:
         site = self._site
+        decision_id = site.next_id()
         at = asker.counts + prepared.counted
         if status == 204:  # noqa: PLR2004
             site.counts[at] += 1
@@ -138,7 +142,7 @@ class Quick:
         site.decisions.append(
             record_line(
                 time.time(),  # noqa: TID251  # the server's clock
-                site.next_id(),
+                decision_id,
                 asker.point,
                 plain[0].decode("ascii"),
                 plain[1].decode("ascii"),
@@ -148,6 +152,7 @@ class Quick:
                 status,
             )
         )
+        return decision_id
 
     def _block(self, asker: Asker, plain: _Plain, prepared: Prepared) -> bytes | None:
         if asker.point is _RESPMOD or asker.server is not None:

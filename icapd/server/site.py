@@ -25,7 +25,7 @@ from icapd.facts import FRAGMENT, USUAL, UserHeaders, transaction_of
 from icapd.http import HeadError
 from icapd.metrics.words import ACTIONS, ALLOW, BYPASS, POINTS, QUICK, SENT, new_words
 from icapd.pages import Pages
-from icapd.policy import Policy, load_policy
+from icapd.policy import Policy, load_policy, reload_policy
 from icapd.protocol import Banner, RemoteProtocolError
 from icapd.server.delivery import Pace
 from icapd.server.late import LateBlocks
@@ -88,12 +88,13 @@ class Generation:
         )
 
 
-def load_generation(config: Config, cache: VerdictCache[Scan] | None = None) -> Generation:
+def load_generation(config: Config, old: Generation | None = None) -> Generation:
     """Load policy, pages, users and scanners, not started. Raises ConfigErrors; nothing is half-loaded.
 
-    `cache` is that of an older generation, whose verdicts outlive it.
+    Of `old` the verdicts outlive it, and the policy if its files have not changed.
     """
-    policy = load_policy(config.policy)
+    policy = load_policy(config.policy) if old is None else reload_policy(old.policy, config.policy)
+    cache = None if old is None else old.cache
     directory = load_directory(config, policy)
     parts = ("icapd", policy.digest, directory.static.digest)
     istag = "-".join(filter(None, parts)).encode("ascii")
@@ -183,9 +184,10 @@ class Site:
         return self.tick * TICK
 
     def settle(self) -> None:
-        """Add to SENT what `Quick` let through: it all has one length, so the hot path need not count it."""
+        """Add to SENT what `Quick` let through: it has one length, nearly, so the hot path need not count it."""
         passed = sum(self.counts[place] for place in _PASSED)
-        self.counts[SENT] += (passed - self._passed) * len(self.banner.unmodified)
+        last = f"{self._id_prefix}{self.decided:x}"
+        self.counts[SENT] += (passed - self._passed) * len(self.banner.named(last))
         self._passed = passed
 
     def replace(self, generation: Generation) -> None:

@@ -210,7 +210,7 @@ class Transfer:
             if type(self._answer) is UseVirgin and conn.may_204 and state is not BODY:
                 self._message.record(204)
                 self._end()
-                self._sender.write(conn.send_unmodified(self._line.site.banner))
+                self._sender.write(conn.send_unmodified(self._line.site.banner, self._message.decision_id))
                 return
             if state is PREVIEW:
                 return  # it is the preview's end that is answered
@@ -226,7 +226,7 @@ class Transfer:
 
     def _begin(self, answer: Answer) -> None:
         self._begun = True
-        icap = echo(self._message.icap, answer)
+        icap = echo(self._message.icap, answer, self._message.decision_id)
         self._sender.write(self._conn.send_answer(icap, self._line.site.banner))
 
     def pump(self) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from icapd.protocol import Answer, Banner, ClientConnection, LocalProtocolError, Request
+from icapd.protocol import Answer, Banner, ClientConnection, LocalProtocolError, Request, naming
 from icapd.protocol.answers import CONTINUE, REASONS
 from tests.protocol.playbook import BANNER, GET, OK, POST, normal
 
@@ -77,3 +77,9 @@ def test_our_client_reads_it(answer: Answer) -> None:
     event = client.next_event()
     assert event is not None
     assert normal(event)[:2] == ("response", answer.status)
+
+
+def test_an_unmodified_answer_may_tell_the_id_of_its_decision() -> None:
+    for close, bare in ((False, BANNER.unmodified), (True, BANNER.unmodified_close)):
+        assert BANNER.named("k3v7q2xa-1f", close=close) == bare[:-2] + naming("k3v7q2xa-1f") + b"\r\n"
+    assert naming("k3v7q2xa-1f") == b"X-Icapd-Decision: k3v7q2xa-1f\r\n"
