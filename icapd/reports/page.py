@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from icapd.events.report import Report, RuleTally, Slot, Tally
     from icapd.reports.setting import Setting
 
-_MAX_NAME = 200  # bytes of a name once escaped
+_MAX_NAME = 120  # bytes of a name once escaped
 _MAX_IDLE = 200  # rules listed that decided nothing
 _WIDE, _NARROW = (1120, 230), (360, 210)
 

@@ -6,6 +6,7 @@ words of icapd are drawn, no value that a client sent.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 26, 26
 _LABEL = 64  # units of width that a label of time takes
 _DAY = 86_400
+_SPANS = (
+    *(60 * minutes for minutes in (1, 2, 5, 10, 15, 30)),
+    *(3600 * hours for hours in (1, 2, 3, 6, 12)),
+    *(_DAY * days for days in (1, 2, 4, 7, 14, 28, 56, 112, 364, 728)),
+)  # s between two labels
 _LINES = 5  # of the grid, at most
 
 
@@ -98,19 +104,11 @@ def _told(axis: Axis, series: Sequence[Series], slot: int) -> str:
 
 
 def _times(axis: Axis, count: int, across: float, bottom: float) -> Iterator[str]:
-    """Yield marks and labels of time, as many as there is room for; on midnights where there are some."""
-    every = max(1, -int(-_LABEL // across))
-    days = [slot for slot in range(count) if (axis.at(slot) + axis.shift) % _DAY == 0]
-    if len(days) > 1 and axis.step < _DAY:
-        gap = days[1] - days[0]
-        if gap >= every:
-            parts = max(one for one in (1, 2, 4) if gap % one == 0 and gap // one >= every)
-            shown = [slot for slot in range(count) if (slot - days[0]) % (gap // parts) == 0]
-        else:
-            shown = days[:: -int(-every // gap)]
-    else:
-        shown = list(range(0, count, every))
-    for slot in shown:
+    """Yield marks and labels of time, as many as there is room for, where clocks have marks too."""
+    room = _LABEL / across * axis.step  # s that a label is wide
+    span = next((one for one in _SPANS if one >= room and one % axis.step == 0), 0)
+    shown = [slot for slot in range(count) if span and (axis.at(slot) + axis.shift) % span == 0]
+    for slot in shown or range(0, count, max(1, math.ceil(_LABEL / across))):
         x = _LEFT + slot * across
         middle = x + (across / 2 if axis.step >= _DAY else 0)
         yield f'<path class="axis" d="M{middle:.1f} {bottom}v5"/>'
