@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,16 +12,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from icapd.cli.options import config_option
+from icapd.cli.recorded import Reading, numbers_of_logs, numbers_of_store
 from icapd.config import load_config
 from icapd.errors import IcapdError
 from icapd.events.formats import FORMATS
 from icapd.events.privacy import Privacy
-from icapd.events.search import COLUMNS, Search, as_csv, as_table, read_moment, read_records
+from icapd.events.search import COLUMNS, Search, as_csv, as_table, read_moment
+from icapd.events.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_POLL = 0.3  # s between two looks for more
+    from icapd.config import Config
+    from icapd.events.store import Store
+
 _OWN: dict[str, Callable[[dict[str, Any]], str]] = {"table": as_table, "json": json.dumps, "csv": as_csv}
 
 
@@ -51,31 +54,77 @@ _OWN: dict[str, Callable[[dict[str, Any]], str]] = {"table": as_table, "json": j
 @click.option(
     "-f", "--follow", is_flag=True, help="Go on with what comes, through rotations, until interrupted."
 )
-def events(config_file: Path, logs: tuple[Path, ...], *, form: str, follow: bool, **given: Any) -> int:  # noqa: ANN401  (click's)
-    """Print the decisions that were logged, of the log that icapd.yaml names, or of LOG files in their order.
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Of those found, the last N only.")
+@click.option(
+    "--gaps", is_flag=True, help="Tell instead whether all numbers are there, and why some are not."
+)
+def events(
+    config_file: Path,
+    logs: tuple[Path, ...],
+    *,
+    form: str,
+    follow: bool,
+    gaps: bool,
+    **given: Any,  # noqa: ANN401  (click's)
+) -> int:
+    """Print the decisions that were recorded: of the event store, or of LOG files in their order.
 
-    Lines that are no record (torn by a full disk) are counted at the end. Exit status: 0, 1 if nothing was
-    found or a log cannot be read, 2 for options that say nothing.
+    What is not in the store yet, or all if there is none, is read from the decision log that icapd.yaml
+    names. Lines that are no record (torn by a full disk) are counted at the end. Exit status: 0, 1 if nothing
+    was found, a file cannot be read, or numbers are missing that nothing explains (--gaps), 2 for options
+    that say nothing.
     """
     try:
         search = _search(given)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    files = logs or (_configured(config_file),)
+    config = None if logs else _configured(config_file)
+    if gaps:
+        return _gaps(config, logs)
     show: Callable[[dict[str, Any]], str] = _OWN[form] if form in _OWN else FORMATS[form]
     withheld = Privacy(given["strip_query"], given["anonymise"], "drop" if given["anonymise"] else "keep")
+    reading = Reading(search, given["limit"])
     if form == "csv":
         print(",".join(COLUMNS))
-    found = bad = 0
-    for record in read_records(_lines(files, follow=follow)):
-        if record is None:
-            bad += 1
-        elif search.finds(record):
-            found += 1
-            print(show(withheld.apply(record)), flush=follow)
-    if bad:
-        print(f"icapd: {bad} lines are no records", file=sys.stderr)
+    found = 0
+    for record in _records(reading, config, logs, follow=follow):
+        found += 1
+        print(show(withheld.apply(record)), flush=follow)
+    if reading.torn:
+        print(f"icapd: {reading.torn} lines are no records", file=sys.stderr)
     return int(not found)
+
+
+def _records(
+    reading: Reading, config: Config | None, logs: tuple[Path, ...], *, follow: bool
+) -> Iterator[dict[str, Any]]:
+    if config is not None and config.decisions is not None:
+        if store := _store(config):
+            with closing(store):
+                yield from reading.of_store(store, config.decisions, follow=follow)
+            return
+        logs = (config.decisions,)
+    yield from reading.of_logs(logs, follow=follow)
+
+
+def _gaps(config: Config | None, logs: tuple[Path, ...]) -> int:
+    """Tell of missing numbers; 1 if some are unexplained."""
+    if config is not None and config.decisions is not None:
+        if store := _store(config):
+            with closing(store):
+                found = numbers_of_store(store, config.decisions)
+        else:
+            found = numbers_of_logs((config.decisions,))
+    else:
+        found = numbers_of_logs(logs)
+    print("\n".join(found.report()))
+    return int(found.unexplained() > 0)
+
+
+def _store(config: Config) -> Store | None:
+    """Open the configured store, if there is one."""
+    file = config.events.store_file(config.decisions)
+    return open_store(file) if file is not None and file.exists() else None
 
 
 def _search(given: dict[str, Any]) -> Search:
@@ -86,54 +135,10 @@ def _search(given: dict[str, Any]) -> Search:
     return Search(since, until, id=given["identity"], **asked)
 
 
-def _configured(config_file: Path) -> Path:
-    decisions = load_config(config_file).decisions
-    if decisions is None:
+def _configured(config_file: Path) -> Config:
+    config = load_config(config_file)
+    if config.decisions is None:
         raise IcapdError(
             "decisions go to standard output: there is no log to read; set `decisions: FILE`, or name a LOG"
         )
-    return decisions
-
-
-def _lines(files: tuple[Path, ...], *, follow: bool) -> Iterator[bytes]:
-    for file in files:
-        try:
-            if follow and file == files[-1]:
-                yield from _followed(file, lambda: time.sleep(_POLL))
-            else:
-                with file.open("rb") as log:
-                    yield from log
-        except OSError as error:
-            raise IcapdError(f"{file}: cannot be read: {error.strerror}") from None
-
-
-def _followed(file: Path, pause: Callable[[], None]) -> Iterator[bytes]:
-    """Yield whole lines for ever; a file that was moved away is read to its end, then its successor."""
-    log = file.open("rb")
-    begun = b""
-    try:
-        while True:
-            line = log.readline()
-            begun += line
-            if begun.endswith(b"\n"):
-                yield begun
-                begun = b""
-                continue
-            if line:
-                continue
-            if _was_moved(file, log.fileno()):
-                log.close()
-                log, begun = file.open("rb"), b""
-            else:
-                if os.fstat(log.fileno()).st_size < log.tell():  # copytruncate
-                    log.seek(0)
-                pause()
-    finally:
-        log.close()
-
-
-def _was_moved(file: Path, descriptor: int) -> bool:
-    try:
-        return not os.path.samestat(file.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
+    return config

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 CHUNK = 512 * 1024  # bytes at a time: some 1500 lines
 _HEAD = 256  # bytes of the first line: its time and its id
+_MOST_HEADS = 1000  # more files than anybody keeps
 _ROTATED = re.compile(r"[.-](\d[\d.-]*?)(\.gz)?")
 _NO_GZIP = (EOFError, zlib.error, gzip.BadGzipFile)
 
@@ -261,14 +262,13 @@ class Follower:
     def _files(self) -> list[_Found]:
         """Return the log's files that have a line, the oldest first; of two with the same lines one."""
         found: dict[str, _Found] = {}
-        with suppress(OSError):
-            for path in self.path.parent.iterdir():
-                each = self._looked_at(path.name)
-                if each is None:
-                    continue
-                other = found.get(each.head)
-                if other is None or self._rank(each) < self._rank(other):
-                    found[each.head] = each
+        for path in self.path.parent.iterdir():
+            each = self._looked_at(path.name)
+            if each is None:
+                continue
+            other = found.get(each.head)
+            if other is None or self._rank(each) < self._rank(other):
+                found[each.head] = each
         return sorted(found.values(), key=lambda each: (each.path == self.path, each.order))
 
     def _rank(self, found: _Found) -> tuple[bool, int, bool]:
@@ -276,32 +276,31 @@ class Follower:
         return found.compressed, -found.size, found.path != self.path
 
     def _looked_at(self, name: str) -> _Found | None:
-        if not name.startswith(self.path.name):
-            return None
-        rotated = _ROTATED.fullmatch(name, len(self.path.name))
+        rotated = _ROTATED.fullmatch(name, len(self.path.name)) if name.startswith(self.path.name) else None
         if rotated is None and name != self.path.name:
             return None
         path = self.path.with_name(name)
         try:
             status = path.stat()
-            if not stat.S_ISREG(status.st_mode):
-                return None
-            key = (status.st_ino, status.st_mtime_ns, status.st_size)
-            head = self._heads.get(key)
-            if head is None:
-                with path.open("rb") as file:
-                    head = _head_of(gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file)
-                if len(self._heads) > 1000:  # noqa: PLR2004  # more files than anybody keeps
-                    self._heads.clear()
-                self._heads[key] = head
-        except (OSError, *_NO_GZIP):
-            return None
-        if not head:
+            head = self._head(path, status) if stat.S_ISREG(status.st_mode) else ""
+            size = _unpacked(path, status.st_size) if head else 0
+        except (OSError, *_NO_GZIP) as error:
+            if isinstance(error, PermissionError) and path == self.path:
+                raise
             return None
         number = rotated[1] if rotated is not None else "0"
         times = -int(number) if number.isdigit() else 0
-        size = _unpacked(path, status.st_size)
-        return _Found(path, status.st_ino, head, (status.st_mtime_ns, times), size)
+        return _Found(path, status.st_ino, head, (status.st_mtime_ns, times), size) if head else None
+
+    def _head(self, path: Path, status: os.stat_result) -> str:
+        key = (status.st_ino, status.st_mtime_ns, status.st_size)
+        if key not in self._heads:
+            with path.open("rb") as file:
+                head = _head_of(gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file)
+            if len(self._heads) > _MOST_HEADS:
+                self._heads.clear()
+            self._heads[key] = head
+        return self._heads[key]
 
 
 def _head_of(stream: BinaryIO | gzip.GzipFile) -> str:

@@ -250,6 +250,29 @@ class Store:
             condition, values = where(search, self.connection)
             return self.connection.execute(grouped(by, condition), (*values, limit)).fetchall()
 
+    def snapshot(self) -> tuple[Position | None, int]:
+        """Return where in the log the records end, and the number of the last, both of one moment."""
+        with errors_of(self.path):
+            self.connection.execute("BEGIN")
+            try:
+                text, last = self.state("position"), self.last()
+            finally:
+                self.connection.execute("COMMIT")
+        return Position.read(str(text)) if text else None, last
+
+    def numbers(self) -> Iterator[tuple[str, int]]:
+        """Yield each process and number (`seq`) of its records, in their order."""
+        rows = self.connection.execute(
+            "SELECT source, seq FROM records INDEXED BY records_seq WHERE seq IS NOT NULL"
+            " ORDER BY source, seq"
+        )
+        while True:
+            with errors_of(self.path):
+                page = rows.fetchmany(_PAGE)
+            if not page:
+                return
+            yield from page
+
     def last(self) -> int:
         """Return the number of the newest record, 0 if there is none."""
         with errors_of(self.path):

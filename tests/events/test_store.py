@@ -58,9 +58,13 @@ def test_of_two_writers_one_is_told(store: Store, tmp_path: Path) -> None:
 
 
 def test_what_fails_leaves_nothing(store: Store) -> None:
-    with pytest.raises(RuntimeError), store.transaction():
-        store.set_state("x", 1)
-        raise RuntimeError
+    def fail() -> None:
+        with store.transaction():
+            store.set_state("x", 1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert (store.state("x"), store.position) == (None, None)
 
 
