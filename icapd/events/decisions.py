@@ -99,6 +99,18 @@ def record_line(  # noqa: PLR0917  # by position: names would cost a tenth of it
     )
 
 
+def plain_line(  # noqa: PLR0917  # as above
+    now: float, decision_id: str, point: str, method: str, url: str, asker: str, verdict: str, status: int
+) -> str:
+    """Return the same of a method and a URL that JSON writes as they are: no quote, backslash or control."""
+    if len(url) > _MAX_URL:
+        url = url[:_MAX_URL]
+    return (
+        f'{{"time":"{_stamp.text(now)}","id":"{decision_id}","point":"{point}",'
+        f'"method":"{method}","url":"{url}",{asker}{verdict}"status":{status}'
+    )
+
+
 def asker_part(address: str | None, user: str | None) -> str:
     """Return the part of a record that tells who asked, for `record_line`."""
     client = "null" if address is None else _quote(address)

@@ -33,6 +33,7 @@ REASONS = {
 
 
 _NAME = "X-Icapd-Decision: "
+_NULL_BODY = "Encapsulated: null-body=0\r\n\r\n"
 
 
 def naming(decision_id: str) -> bytes:
@@ -55,12 +56,12 @@ class Banner:
         self._close = lines + b"close\r\n"
         self.unmodified = Answer(204).render(self, close=False)
         self.unmodified_close = Answer(204).render(self, close=True)
-        self._named = self.unmodified[:-2].decode("ascii") + _NAME
-        self._named_close = self.unmodified_close[:-2].decode("ascii") + _NAME
+        self._named = self.unmodified.removesuffix(_NULL_BODY.encode()).decode("ascii") + _NAME
+        self._named_close = self.unmodified_close.removesuffix(_NULL_BODY.encode()).decode("ascii") + _NAME
 
     def named(self, decision_id: str, *, close: bool = False) -> bytes:
         """Return the 204 that tells the id of its decision."""
-        return f"{self._named_close if close else self._named}{decision_id}\r\n\r\n".encode()
+        return f"{self._named_close if close else self._named}{decision_id}\r\n{_NULL_BODY}".encode()
 
     def lines(self, *, close: bool) -> bytes:
         """Return the shared lines, from the CRLF that ends the status line to that of Connection."""

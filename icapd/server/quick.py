@@ -14,11 +14,10 @@ import time
 from typing import TYPE_CHECKING
 
 from icapd.edits import scannable_at_a_glance
-from icapd.events import record_line
+from icapd.events import plain_line
 from icapd.http import MAX_HOST, PLAIN_TARGET, HeadError
 from icapd.metrics.words import PREVIEWS, QUICK, RESPONSES, SENT
 from icapd.protocol import RemoteProtocolError
-from icapd.protocol.encapsulated import cut_head
 from icapd.server.answering import begun_echo
 from icapd.server.askers import Askers
 from icapd.server.hosts import Hosts
@@ -43,7 +42,7 @@ _BODYLESS = frozenset({b"GET", b"HEAD"})
 _REQMOD, _RESPMOD = Point.REQMOD, Point.RESPMOD  # as globals: see icapd.protocol.server
 _Plain = tuple[
     bytes, bytes, bytes, bytes, bytes, bytes
-]  # method, URL, scheme, host, head, head in small letters
+]  # method, URL, scheme, host, all heads, those in small letters
 
 
 class Quick:
@@ -140,7 +139,7 @@ class Quick:
             site.counts[at - QUICK] += 1
             site.counts[RESPONSES] += 1  # 200
         site.decisions.append(
-            record_line(
+            plain_line(
                 time.time(),  # noqa: TID251  # the server's clock
                 decision_id,
                 asker.point,
@@ -148,7 +147,6 @@ class Quick:
                 plain[1].decode("ascii"),
                 asker.part,
                 prepared.verdict,
-                "",
                 status,
             )
         )
@@ -175,9 +173,7 @@ class Quick:
         counts = site.counts
         counts[asker.counts + prepared.counted] += 1
         counts[SENT] += len(answer)
-        site.decisions.append(
-            record_line(now, decision_id, _REQMOD, method, url, asker.part, verdict, "", 200)
-        )
+        site.decisions.append(plain_line(now, decision_id, _REQMOD, method, url, asker.part, verdict, 200))
         return answer
 
 
@@ -201,31 +197,40 @@ def _plain_request(data: bytes, start: int, layout: Layout, sni: bytes | None) -
 
     None unless all of its names are one, and no length is in doubt.
     """
-    middle = start + layout.request_end
-    head = cut_head(data, start, middle)
-    match = _LINE.match(head)
-    if match is None:
+    middle = layout.request_end
+    heads = data[start : start + layout.size]
+    match = _LINE.match(heads)
+    if match is None or not _are_cut(heads, middle, layout):
         return None
     method, url, scheme, host, path, _ = match.groups()
     if b"/." in path or b"xn--" in host or len(host) > MAX_HOST or (sni is not None and sni != host):
         return None
-    lower = head.lower()
+    lower = heads.lower()
     mark = b"\r\nhost: " + host + _CRLF
     at = lower.find(mark)
-    if at < 0 or lower.count(b"\nhost:") != 1 or lower[at + len(mark)] in b" \t":
+    if not 0 <= at < middle or lower.count(b"\nhost:", 0, middle) != 1 or lower[at + len(mark)] in b" \t":
         return None
     is_plain = True
     if layout.has_response:
-        response = cut_head(data, middle, start + layout.size)
-        is_plain = _STATUS.match(response) is not None and _plain_length(response.lower())
+        is_plain = _STATUS.match(heads, middle) is not None and _plain_length(lower, middle)
     elif method not in _BODYLESS:
-        is_plain = _plain_length(lower)
-    return (method, url, scheme, host, head, lower) if is_plain else None
+        is_plain = _plain_length(lower, 0)
+    return (method, url, scheme, host, heads, lower) if is_plain else None
 
 
-def _plain_length(lower: bytes) -> bool:
-    """Whether a head (in small letters) has no Content-Length, or one that is a plain number."""
-    at = lower.find(b"\ncontent-length:")
+def _are_cut(heads: bytes, middle: int, layout: Layout) -> bool:
+    """Whether one or two heads are just what `cut_head` lets pass, and end where it is said."""
+    if heads.find(_BLANK) != middle - 4:
+        return False
+    if layout.has_response and heads.find(_BLANK, middle) != layout.size - 4:
+        return False
+    bare = heads.replace(_CRLF, b"")
+    return not (b"\n" in bare or b"\r" in bare or b"\0" in bare)
+
+
+def _plain_length(lower: bytes, start: int) -> bool:
+    """Whether a head, in small letters from `start` on, has no Content-Length or one plain number."""
+    at = lower.find(b"\ncontent-length:", start)
     if at < 0:
         return True
     end = lower.find(_CRLF, at)
