@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from icapd.config import load_config
 from icapd.errors import IcapdError
 from icapd.server.channel import fetch, post
+from icapd.server.keeping import load_kept
 from icapd.server.shares import keys_of, share_of
-from icapd.server.site import load_generation
 from icapd.server.tls import server_context
 from icapd.server.worker import Birth, live
 
@@ -104,7 +104,7 @@ def main(descriptor: int) -> None:
 def _loaded(base: Config, order: dict[str, Any]) -> Birth | tuple[str, int]:
     try:
         config = share_of(load_config(Path(base.file)), len(order["ledgers"]))
-        generation = load_generation(config)
+        generation = load_kept(config)
         secure = any(listen.scheme == "icaps" for listen in base.listen)
         context = server_context(base) if secure else None
     except IcapdError as error:
