@@ -19,7 +19,9 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
+from icapd.events.withheld import withholding
 from icapd.metrics.words import LIMIT, LIMITS, STRANGERS
+from icapd.recording import user_key
 from icapd.server.collecting import Collecting
 from icapd.server.connection import IcapProtocol
 from icapd.server.control import listen_control
@@ -99,7 +101,7 @@ def run(config: Config) -> int:
     notifier = Notifier.of()
     decisions = DecisionLog(open_log(config))
     begin_logging(sys.stderr)
-    site = Site(config, generation, decisions)
+    site = Site(config, generation, withholding(decisions, config.events, user_key(config.events)))
     site.spools.prepare()
     factory = IcapFactory(site)
     listens = bound(config.listen)
