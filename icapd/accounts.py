@@ -16,6 +16,7 @@ from urllib.parse import unquote
 IN_DOUBT = "\0"  # stands among the groups of a user whose other groups could not be told; no name has it
 _PIECE = re.compile(r"(?:[^,\\]|\\.?)+", re.DOTALL)  # up to a comma that no backslash takes away
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PASSWORD = re.compile(r"^([^/:@]*):[^/@]*@")  # of the part of a URI that says who asks
 _NEXT_URI = re.compile(r",\s*(?=[A-Za-z][A-Za-z0-9+.-]*://)")
 _ATTRIBUTE = re.compile(r"[A-Za-z][A-Za-z0-9.-]*")
 _ESCAPE = re.compile(r"((?:\\[0-9A-Fa-f]{2})+)|\\(.)", re.DOTALL)
@@ -41,12 +42,18 @@ def guessed(value: str) -> str:
     return text if text and ("://" in text or value.endswith("=")) else value
 
 
+def without_password(text: str) -> str:
+    """Return NAME of NAME:PASSWORD, in base64 or not: some send on what Basic authentication brought them."""
+    plain = base64_text(text) or text
+    return plain.partition(":")[0] if ":" in plain and "://" not in plain else text
+
+
 def without_scheme(text: str) -> str:
     r"""Return the name in a URI: LDAP://host/DN is DN, WinNT://DOM/name is DOM\name, Local://name is name."""
     scheme = _SCHEME.match(text)
     if scheme is None:
         return text
-    rest = unquote(text[scheme.end() :])
+    rest = unquote(_PASSWORD.sub(r"\1@", text[scheme.end() :]))
     if scheme[0].lower() in {"ldap://", "ldaps://"}:
         host, slash, name = rest.partition("/")
         return name if slash and "=" not in host else rest

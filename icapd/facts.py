@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from icapd.accounts import IN_DOUBT, group_names, groups_in, guessed, without_scheme
+from icapd.accounts import IN_DOUBT, group_names, groups_in, guessed, without_password, without_scheme
 from icapd.http import HeadError, RequestHead, ResponseHead
 from icapd.transaction import Client, Point, Transaction
 
@@ -126,7 +126,9 @@ def _squids_name(value: bytes, encoded: bool) -> str:
 @lru_cache(_REMEMBERED)
 def _uri_name(value: bytes, encoding: str) -> str | None:
     text = _text(_decoded(value) if encoding == "base64" else value)
-    return _checked(without_scheme(guessed(text) if encoding == "auto" else text)) or None
+    if encoding == "auto":
+        text = without_password(guessed(text))
+    return _checked(without_scheme(text)) or None
 
 
 def _groups(headers: Mapping[bytes, bytes], names: UserHeaders) -> tuple[str, ...] | None:

@@ -41,7 +41,7 @@ class Place:
         self, path: tuple[str | int, ...], level: Level, what: str, mend: str, why: str = ""
     ) -> Finding:
         """Return one, of the line where the option is."""
-        return Finding(self._file, self._document.where(path), level, "events", what, why, mend)
+        return Finding(self._file, self._document.where(path), level, "setup", what, why, mend)
 
 
 def _of(place: Place, number: int, output: SyslogOutput) -> Iterator[Finding]:

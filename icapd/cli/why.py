@@ -23,7 +23,7 @@ from icapd.policy import load_policy
 from icapd.recording import policies_directory
 from icapd.reports.found import Found, in_log, in_store, read_identity, texts_in
 from icapd.reports.joined import joined
-from icapd.reports.past import Past, made_again, main_text, rule_text
+from icapd.reports.past import Past, made_again, rule_text
 from icapd.reports.recorded import Lacking, Withheld, lacking, question_of
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from icapd.policy import Policy
     from icapd.policy.explain import Explanation
     from icapd.policy.question import Question
+    from icapd.policy.rules import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,11 @@ def _story(
     past = written = None
     if texts is not None:
         past = made_again(texts, digest, known.config.policy, source, scratch)
-        written = rule_text(past.text, source) if source else ""
     elif known.policy is not None and known.policy.digest == digest:
         past = Past(known.config.policy.read_text("utf-8-sig"), known.policy, same=True)
-        written = rule_text(past.text, source) if source else ""
+    if past is not None:
+        rule = None if past.policy is None else _rule_of(past.policy, record)
+        written = rule_text(past.text, source or "" if rule is None else rule.source)
     subject = explanation = question = None
     missing: tuple[Lacking, ...] = ()
     if past is not None and past.policy is not None:
@@ -166,15 +168,18 @@ def _today(known: _Known, record: dict[str, object], past: Past | None, question
         question = question_of(record, subject.known)
     if question is not None:
         explanation = subject.explain(question)
-    rules = (*policy.bypass, *policy.access, *policy.protection.rules, *policy.tls)
-    same = [rule for rule in rules if (rule.stage, rule.name) == (record.get("stage"), record.get("rule"))]
+    rule = _rule_of(policy, record)
     text = ""
-    if same and past is not None:
-        _, now = main_text(
-            {str(known.config.policy): known.config.policy.read_text("utf-8-sig")}, known.config.policy, None
-        )
-        text = rule_text(now, same[0].source)
-    return Today(policy.digest, "", explanation, bool(same), text)
+    if rule is not None and past is not None:
+        text = rule_text(known.config.policy.read_text("utf-8-sig"), rule.source)
+    return Today(policy.digest, "", explanation, rule is not None, text)
+
+
+def _rule_of(policy: Policy, record: dict[str, object]) -> Rule | None:
+    """Return the rule that decided: by its name, for lines move with comments, which change no policy."""
+    rules = (*policy.bypass, *policy.access, *policy.protection.rules)
+    wanted = record.get("stage"), record.get("rule")
+    return next((rule for rule in rules if (rule.stage, rule.name) == wanted), None)
 
 
 def _not_found(config: Config, store: Store | None, identity: str) -> str:

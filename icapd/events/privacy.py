@@ -23,6 +23,9 @@ class Privacy:
     users: Literal["keep", "hash", "drop"] = "keep"
     key: bytes = b""
 
+    def __bool__(self) -> bool:
+        return self.strip_query or self.anonymise_client or self.users != "keep"
+
     def apply(self, record: Record) -> Record:
         """Return the record as it may be written; the one given stays as it is."""
         out = dict(record)

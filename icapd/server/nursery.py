@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 from icapd.config import load_config
 from icapd.errors import IcapdError
 from icapd.server.channel import fetch, post
+from icapd.server.keeping import load_kept
 from icapd.server.shares import keys_of, share_of
-from icapd.server.site import load_generation
 from icapd.server.tls import server_context
 from icapd.server.worker import Birth, live
 
@@ -43,7 +43,9 @@ _MAX_PROBLEMS = 20_000  # characters
 _QUIET = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 
-def start_nursery(link: socket.socket, tunnels: int, ledgers: Sequence[int], base: Config) -> int:
+def start_nursery(
+    link: socket.socket, tunnels: int, ledgers: Sequence[int], base: Config, secret: bytes
+) -> int:
     """Start one, whose end of the channel is `link`; return its process id. Raises OSError.
 
     It loads the files, and says so: {"kind": "loaded", …} or {"kind": "problems", …}. `base` are the options
@@ -62,6 +64,7 @@ def start_nursery(link: socket.socket, tunnels: int, ledgers: Sequence[int], bas
             "link": link.fileno(),
             "tunnels": tunnels,
             "ledgers": tuple(ledgers),
+            "secret": secret,
             "supervisor": os.getpid(),
         }
         settings.sendall(pickle.dumps(order))
@@ -104,7 +107,7 @@ def main(descriptor: int) -> None:
 def _loaded(base: Config, order: dict[str, Any]) -> Birth | tuple[str, int]:
     try:
         config = share_of(load_config(Path(base.file)), len(order["ledgers"]))
-        generation = load_generation(config)
+        generation = load_kept(config)
         secure = any(listen.scheme == "icaps" for listen in base.listen)
         context = server_context(base) if secure else None
     except IcapdError as error:
@@ -112,7 +115,8 @@ def _loaded(base: Config, order: dict[str, Any]) -> Birth | tuple[str, int]:
     except Exception as error:  # noqa: BLE001  # whatever it is: the old generation stays
         return f"unforeseen: {type(error).__name__}: {error}", 1
     key = keys_of(config, generation)
-    return Birth(base, generation, key, context, order["tunnels"], order["ledgers"], order["supervisor"])
+    told = (order[name] for name in ("tunnels", "ledgers", "secret", "supervisor"))
+    return Birth(base, generation, key, context, *told)
 
 
 def _fork(birth: Birth, message: Message, fds: list[int], link: socket.socket) -> None:

@@ -19,17 +19,20 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from icapd.errors import IcapdError
 from icapd.events import DecisionLog
+from icapd.events.withheld import withholding
 from icapd.metrics.words import LIMIT, LIMITS, STRANGERS
+from icapd.recording import user_key
 from icapd.server.collecting import Collecting
 from icapd.server.connection import IcapProtocol
 from icapd.server.control import listen_control
 from icapd.server.endpoint import listen_metrics
 from icapd.server.gathering import Gathering
+from icapd.server.keeping import load_kept
 from icapd.server.overview import Overview, Remembered, snapshot_of
 from icapd.server.reading import Hub
 from icapd.server.reload import Reloader
 from icapd.server.rotation import Rotation, open_log
-from icapd.server.site import TICK, Site, load_generation
+from icapd.server.site import TICK, Site
 from icapd.server.systemd import Announced, Bound, Notifier, bound
 from icapd.server.tls import server_context
 
@@ -94,11 +97,11 @@ def run(config: Config) -> int:
         from icapd.server.supervisor import supervise  # noqa: PLC0415  # which needs this module
 
         return supervise(config)
-    generation = load_generation(config)
+    generation = load_kept(config)
     notifier = Notifier.of()
     decisions = DecisionLog(open_log(config))
     begin_logging(sys.stderr)
-    site = Site(config, generation, decisions)
+    site = Site(config, generation, withholding(decisions, config.events, user_key(config.events)))
     site.spools.prepare()
     factory = IcapFactory(site)
     listens = bound(config.listen)

@@ -184,7 +184,7 @@ class Site:
         return self.tick * TICK
 
     def settle(self) -> None:
-        """Add to SENT what `Quick` let through: it has one length, nearly, so the hot path need not count it."""
+        """Add to SENT what `Quick` let through: of one length, nearly, so the hot path need not count it."""
         passed = sum(self.counts[place] for place in _PASSED)
         last = f"{self._id_prefix}{self.decided:x}"
         self.counts[SENT] += (passed - self._passed) * len(self.banner.named(last))

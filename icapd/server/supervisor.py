@@ -22,6 +22,7 @@ from icapd.errors import IcapdError
 from icapd.events import DecisionLog
 from icapd.metrics.snapshot import Serving, Snapshot, merged
 from icapd.metrics.words import total_of
+from icapd.recording import user_key
 from icapd.server.agreement import Agreement
 from icapd.server.asking import Asking
 from icapd.server.channel import Channel, pair
@@ -112,6 +113,7 @@ class Supervisor:
         self.digest = self.key = ""
         self.failed: IcapdError | None = None
         self._decisions = decisions
+        self._secret = user_key(config.events)
         self._ports = ports
         self._peers = Peers(config)
         self._fronts = [
@@ -183,7 +185,7 @@ class Supervisor:
         ours, theirs = pair()
         ledgers = [place.ledger.descriptor for place in self.places]
         with theirs:
-            pid = start_nursery(theirs, self._tunnels, ledgers, self.config)
+            pid = start_nursery(theirs, self._tunnels, ledgers, self.config, self._secret)
         return Channel(ours, _reactor, lambda message, _: heard(message), lost), pid
 
     def adopted(self, key: str, digest: str, nursery: Channel, pid: int) -> None:

@@ -18,6 +18,7 @@ from twisted.internet import task
 from twisted.logger import Logger
 
 from icapd.errors import IcapdError
+from icapd.events.withheld import withholding
 from icapd.server.channel import Channel
 from icapd.server.gathering import Gathering
 from icapd.server.ledger import CLOSED, REQUESTS, Ledger, LedgerLog
@@ -58,6 +59,7 @@ class Birth:
     context: CertificateOptions | None
     tunnels: int
     ledgers: tuple[int, ...]
+    secret: bytes  # that names of users are hashed with
     supervisor: int
 
 
@@ -93,7 +95,8 @@ class Worker:
         self._channel = Channel(link, _reactor, self._heard, lambda: os._exit(0))
         log = LedgerLog(self._ledger, lambda: self._channel.send({"kind": "full"}))
         config = share_of(birth.base, len(birth.ledgers))
-        self._site = site = Site(config, birth.generation, log)
+        withheld = withholding(log, birth.base.events, birth.secret)
+        self._site = site = Site(config, birth.generation, withheld)
         site.connections = _Connections(self._ledger)
         store = SharedStore(birth.tunnels, number)
         site.tunnels = Tunnels(store, store.waiting())

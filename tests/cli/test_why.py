@@ -136,6 +136,15 @@ def test_a_rule_that_moved_reads_the_same_and_one_that_went_is_missed(site: Site
     assert 'On the facts that were recorded it decides otherwise today: block by "no play"' in text
 
 
+def test_a_rule_is_found_by_its_name_where_a_comment_moved_it(site: Site) -> None:
+    """The text that is kept may be of before the comment: it changes no digest."""
+    site.blocked["source"] = f"{site.policy}:9"
+    site.store()
+    text = site.why("k3v7q2xa-2")
+    assert f"The rule as it was ({site.policy}:9):\n    - name: no games\n" in text
+    assert "    - name: old browsers" not in text
+
+
 def test_a_list_that_is_gone_is_named(site: Site) -> None:
     site.store()
     site.list.unlink()

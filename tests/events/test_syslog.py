@@ -5,10 +5,13 @@ from __future__ import annotations
 import collections
 import json
 import os
+import re
 import signal
 import socket
+import subprocess
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,7 +27,6 @@ from tests.rsyslog import RSYSLOGD, TLS, Rsyslog, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from icapd.events.follow import Position
 
@@ -466,3 +468,21 @@ def test_a_line_has_its_position(log: Log) -> None:
     assert again.read() == lines[20:]
     assert found[0].offset == 0
     assert _positions([], position) == [position]
+
+
+@needs_rsyslog
+def test_the_configuration_of_rsyslog_in_the_docs_is_good(
+    tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "logs.md"
+    (text,) = re.findall(
+        r"^```text\n# /etc/rsyslog.d/icapd.conf\n(.*?)^```$", page.read_text(), re.DOTALL | re.MULTILINE
+    )
+    for name, file in {"ca.pem": 0, "logs.example.pem": 0, "logs.example.key": 1}.items():
+        text = text.replace(f"/etc/ssl/icapd/{name}", str(certificate[file]))
+    conf = tmp_path / "rsyslog.conf"
+    conf.write_text(f'global(workDirectory="{tmp_path}")\n{text}')
+    assert RSYSLOGD is not None
+    done = subprocess.run([RSYSLOGD, "-N1", "-f", conf], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "error" not in done.stderr.lower(), done.stderr
