@@ -26,18 +26,22 @@ _MAX_URL = 4096  # longer ones are cut: a line must not cost what the longest UR
 
 
 class _Stamp:
-    """ISO 8601 text of a time; the part above the second is made once a second."""
+    """ISO 8601 text of a time, made once a millisecond, and its part above the second once a second."""
 
     def __init__(self) -> None:
-        self._second = -1
-        self._text = ""
+        self._second = self._millisecond = -1
+        self._above = self._text = ""
 
     def text(self, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._text = dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
-        return f"{self._text}.{int((now - second) * 1000):03d}Z"
+        millisecond = int(now * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            second, below = divmod(millisecond, 1000)
+            if second != self._second:
+                self._second = second
+                self._above = dt.datetime.fromtimestamp(second, dt.UTC).strftime("%Y-%m-%dT%H:%M:%S")
+            self._text = f"{self._above}.{below:03d}Z"
+        return self._text
 
 
 _stamp = _Stamp()

@@ -53,13 +53,13 @@ class LateBlocks:
     """What was cut, by who had asked for it."""
 
     def __init__(self) -> None:
-        self._by_client: dict[_Key, list[_Stopped]] = {}
+        self.by_client: dict[_Key, list[_Stopped]] = {}
         self._notice: Pages | None = None
         self.tell: Callable[[bytes], None] | None = None
         """Called with what other workers have to `hear`."""
 
     def __bool__(self) -> bool:
-        return bool(self._by_client)
+        return bool(self.by_client)
 
     def note(self, tx: Transaction, url: str, decision: Decision, decision_id: str) -> None:
         """Remember that `tx` was cut by `decision`."""
@@ -78,7 +78,7 @@ class LateBlocks:
         if isinstance(told, _Stopped):
             self._keep(told)
         else:
-            for one in self._by_client.get(told[0], ()):
+            for one in self.by_client.get(told[0], ()):
                 one.told = one.told or one.decision_id == told[1]
 
     def _explained(self, key: _Key, stopped: _Stopped) -> None:
@@ -88,21 +88,21 @@ class LateBlocks:
 
     def _keep(self, new: _Stopped) -> None:
         key = _key(new.tx.client)
-        known = self._by_client.pop(key, [])
-        if len(self._by_client) >= MAX_CLIENTS:
-            del self._by_client[next(iter(self._by_client))]
+        known = self.by_client.pop(key, [])
+        if len(self.by_client) >= MAX_CLIENTS:
+            del self.by_client[next(iter(self.by_client))]
         kept = [one for one in known if one.url != new.url][1 - _MAX_STOPPED :]
-        self._by_client[key] = [*kept, new]
+        self.by_client[key] = [*kept, new]
 
     def forget(self) -> None:
         """Drop what is too old; called now and then."""
         now = time.monotonic()
-        for key, stopped in tuple(self._by_client.items()):
+        for key, stopped in tuple(self.by_client.items()):
             kept = [one for one in stopped if now - one.at < _SAME_URL]
             if kept:
-                self._by_client[key] = kept
+                self.by_client[key] = kept
             else:
-                del self._by_client[key]
+                del self.by_client[key]
 
     def explain(self, tx: Transaction, generation: Generation, decision_id: str, url: str) -> Outcome | None:
         """Return the answer to a request of a client that has something to be told, else None."""
@@ -110,7 +110,7 @@ class LateBlocks:
         if request is None or request.method not in {"GET", "HEAD"}:
             return None
         now = time.monotonic()
-        for stopped in reversed(self._by_client.get(_key(tx.client), [])):
+        for stopped in reversed(self.by_client.get(_key(tx.client), [])):
             age = now - stopped.at
             if stopped.url == url and age < _SAME_URL:
                 self._explained(_key(tx.client), stopped)

@@ -62,7 +62,7 @@ class Quick:
         """
         site = self._site
         generation = site.generation
-        if site.draining or site.late or site.probes.active or generation.directory.asked:
+        if site.draining or site.late.by_client or site.probes.active or generation.directory.asked:
             return None
         if generation is not self._generation:
             self._generation = generation
