@@ -8,8 +8,9 @@ overflow a stack, and aliases, tags and duplicate keys are refused where they st
 from __future__ import annotations
 
 import difflib
+import hashlib
 import typing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pydantic
@@ -39,6 +40,8 @@ class Document:
     file: str
     value: Value
     marks: Mark = field(repr=False)
+    digest: str = ""
+    """Of the file's bytes, as `digest_of` gives it; "" where there is no file."""
 
     def where(self, place: Place) -> int:
         """Return the line (1-based) of the part at `place`, or of the nearest part around it.
@@ -76,7 +79,15 @@ def read_document(path: Path) -> Document:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigErrors([ConfigError(path, line, "is not UTF-8")]) from error
-    return parse_document(text, str(path))
+    return replace(parse_document(text, str(path)), digest=hashlib.sha256(data).hexdigest())
+
+
+def digest_of(path: Path) -> str:
+    """Return the digest of a file, or "" if it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return ""
 
 
 def parse_document(text: str, file: str) -> Document:

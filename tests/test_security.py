@@ -75,3 +75,39 @@ def test_what_serves_does_not_know_how_to_read_the_ca() -> None:
     files = [file for name in served for file in (ROOT / "icapd" / name).rglob("*.py")]
     assert [file for file in files if "icapd.pki" in file.read_text()] == []
     assert "icapd.pki" not in (ROOT / "icapd/cli/serve.py").read_text()
+
+
+REACHING = re.compile(
+    r"create_connection|connect(?:TCP|SSL|UNIX)\(|HostnameEndpoint|ClientEndpoint|clientFromString|urlopen|http\.client|_?(?:socket|connection|probe)\.connect\("
+)
+# What opens connections, and where to.
+CONNECTS = {
+    "icapd/adapters/clamd.py": "the socket or tcp of its options",
+    "icapd/cli/ping.py": "listen",
+    "icapd/cli/reload.py": "control",
+    "icapd/directory/ldap.py": "users.ldap.url",
+    "icapd/doctor/": "Squid and icapd, when an administrator asks",
+    "icapd/events/wires.py": "events.syslog",
+    "icapd/server/control.py": "control, to see whether another icapd holds it",
+}
+
+
+def modules() -> dict[str, str]:
+    return {str(path.relative_to(ROOT)): path.read_text() for path in (ROOT / "icapd").rglob("*.py")}
+
+
+def test_nothing_reaches_out_but_to_what_the_configuration_names() -> None:
+    found = {name for name, text in modules().items() if REACHING.search(text)}
+    told = {name: next((start for start in CONNECTS if name.startswith(start)), None) for name in found}
+    assert None not in told.values(), told
+    assert set(told.values()) == CONNECTS.keys()
+
+
+def test_pickles_are_for_its_own_processes() -> None:
+    """tests/server/test_workers_deaths.py and test_late.py use both."""
+    found = {
+        name
+        for name, text in modules().items()
+        if re.search(r"^\s*(import|from) (pickle|marshal|shelve)", text, re.MULTILINE)
+    }
+    assert found == {"icapd/server/late.py", "icapd/server/nursery.py"}

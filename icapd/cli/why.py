@@ -176,10 +176,14 @@ def _today(known: _Known, record: dict[str, object], past: Past | None, question
 
 
 def _rule_of(policy: Policy, record: dict[str, object]) -> Rule | None:
-    """Return the rule that decided: by its name, for lines move with comments, which change no policy."""
-    rules = (*policy.bypass, *policy.access, *policy.protection.rules)
+    """Return the rule that decided: by its name, for lines move with comments, which change no policy.
+
+    Of rules of one name, which workspaces may have, it is the one where the record says, or else the first.
+    """
     wanted = record.get("stage"), record.get("rule")
-    return next((rule for rule in rules if (rule.stage, rule.name) == wanted), None)
+    rules = (*policy.bypass, *policy.access, *policy.protection.rules)
+    named = [rule for rule in rules if (rule.stage, rule.name) == wanted]
+    return next((rule for rule in named if rule.source == record.get("source")), named[0] if named else None)
 
 
 def _not_found(config: Config, store: Store | None, identity: str) -> str:

@@ -105,13 +105,17 @@ class Feed:
                 return
 
     def status(self) -> dict[str, object]:
-        """Return how far it is: bytes `behind`, and for how many seconds it has not been level (`lag`)."""
+        """Return how far it is: bytes `behind`, and for how many seconds it has not been level (`lag`).
+
+        `lost` are records that it could not be given, as far as it can tell.
+        """
         return {
             "output": self.output.name,
             "records": self.records,
             "behind": self.behind,
             "lag": round(self._clock() - self._level, 3),
             "failed": self.failed,
+            "lost": getattr(self.output, "lost", 0),
         }
 
     def _failed(self, why: str) -> None:
@@ -224,7 +228,8 @@ def main() -> None:
         signal.SIGPIPE,
     ):
         signal.signal(each, signal.SIG_IGN)  # meant for who started it
-    os.nice(_NICE)
+    with suppress(OSError):  # the unit's filter of system calls may forbid it
+        os.nice(_NICE)
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_NAME, b"icapd-collector", 0, 0, 0)
     order = json.loads(_line(sys.stdin.fileno()))
     collect(Path(order["log"]), outputs_of(order), sys.stdin.fileno(), sys.stdout.fileno())

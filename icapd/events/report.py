@@ -137,7 +137,10 @@ class Gaps:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything that a report shows, the most frequent first; `first` is the store's oldest record."""
+    """Everything that a report shows, the most frequent first; `first` is the store's oldest record.
+
+    `policies`: when each policy began to be served, and its digest; once for all processes.
+    """
 
     period: Period
     first: float | None
@@ -280,7 +283,7 @@ def _report(database: sqlite3.Connection, period: Period, names: dict[str, Any])
             ThreatTally(name, count, passed, last, host or "")
             for name, count, passed, last, host in database.execute(_THREATS, names)
         ),
-        tuple((time, str(digest)) for time, digest in database.execute(_POLICIES, names)),
+        tuple(_policies(database, names)),
     )
 
 
@@ -294,6 +297,14 @@ def _slots(database: sqlite3.Connection, period: Period) -> Iterator[Slot]:
     found = {row[0]: row[1:] for row in database.execute(_SLOTS)}
     for number in range(period.slots):
         yield Slot(period.origin + number * period.step, *found.get(number, ()))
+
+
+def _policies(database: sqlite3.Connection, names: dict[str, Any]) -> Iterator[tuple[float, str]]:
+    last = None
+    for time, digest in database.execute(_POLICIES, names):
+        if digest != last:
+            yield time, str(digest)
+        last = digest
 
 
 def _rules(database: sqlite3.Connection, names: dict[str, Any]) -> tuple[RuleTally, ...]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-_MOST_SOURCES = 256  # lives of processes whose last number is kept
+_MOST_SOURCES = 64  # lives of processes whose last number is kept
 _MAX_FILE = 1 << 20  # bytes
 
 

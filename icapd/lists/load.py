@@ -6,7 +6,8 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from icapd.lists.store import (
 from icapd.lists.suffixes import suffix_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from icapd.lists.index import ListIndex
     from icapd.lists.report import ListReport
@@ -54,6 +55,13 @@ class ListSet:
     categories: Mapping[str, str]
     files: tuple[Path, ...]
     threats: Mapping[str, Kind] = field(default_factory=dict)
+    stamps: tuple[str, ...] = ()
+    """Of `files`, as they were when read; none where a change since might not show in them."""
+
+    @property
+    def is_current(self) -> bool:
+        """Tell whether no file has changed since."""
+        return len(self.stamps) == len(self.files) and self.stamps == _stamps(self.files)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -108,11 +116,25 @@ def load_lists(
     last read and is empty now, unless `accept_empty`.
     """
     specs = _specs(lists)
+    files = tuple(dict.fromkeys(source.path for source in sources_of(specs)))
+    before = _stamps(files)
+    now = time.time_ns()  # held against files' times
     loaded = _load(specs, cache)
+    if before == _stamps(files) and _is_settled(specs, now):
+        loaded = replace(loaded, stamps=before)
     if cache is not None:
-        files = [file for report in loaded.reports for file in report.files]
-        refuse_shrunk(cache, files, accept=accept_empty)
+        reports = [file for report in loaded.reports for file in report.files]
+        refuse_shrunk(cache, reports, accept=accept_empty)
     return loaded
+
+
+def _stamps(files: Iterable[Path]) -> tuple[str, ...]:
+    """Return what changes when a file does, for each that is there."""
+    found = []
+    for path in files:
+        with contextlib.suppress(OSError):
+            found.append(file_stamp(path.stat()))
+    return tuple(found)
 
 
 def _load(specs: tuple[ListSpec, ...], cache: Path | None) -> ListSet:

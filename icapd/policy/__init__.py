@@ -8,7 +8,7 @@ match. ICAP, `explain`, `check` and `test` ask the same `Policy`.
 
 from icapd.policy.connect import Effect, effect, is_for_inner
 from icapd.policy.facts import names_of
-from icapd.policy.load import load_policy
+from icapd.policy.load import load_policy, reload_policy
 from icapd.policy.model import Policy
 from icapd.policy.rules import (
     Action,
@@ -50,4 +50,5 @@ __all__ = [
     "is_for_inner",
     "load_policy",
     "names_of",
+    "reload_policy",
 ]

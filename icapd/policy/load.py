@@ -26,7 +26,7 @@ from icapd.policy.texts import (
     ScanText,
     WorkspaceText,
 )
-from icapd.source import read_document, validate
+from icapd.source import digest_of, read_document, validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -68,9 +68,20 @@ def load_policy(path: Path, *, cache: Path | None = None, document: Document | N
             digest=hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()[:16],
             files=(path, *lists.files),
             asks_md5='"md5"' in content,
+            source=document.digest,
         )
     except RegexError as error:
         raise ConfigErrors([ConfigError(path, 0, str(error))]) from error
+
+
+def reload_policy(old: Policy, path: Path) -> Policy:
+    """Return `old` if neither its file nor a list of it has changed since it was loaded, else load `path`.
+
+    Raises ConfigErrors.
+    """
+    if old.source and old.files[:1] == (path,) and old.source == digest_of(path) and old.lists.is_current:
+        return old
+    return load_policy(path)
 
 
 def _catalog(specs: Iterable[ListSpec], text: PolicyText) -> Catalog:

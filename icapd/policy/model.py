@@ -65,6 +65,7 @@ class Policy:
         digest: str = "",
         files: tuple[Path, ...] = (),
         asks_md5: bool = True,
+        source: str = "",  # digest of the policy's file
     ) -> None:
         """Raise RegexError if the rules' regexes are too many for RE2."""
         self.bypass = bypass
@@ -77,6 +78,7 @@ class Policy:
         self.scans = bool(self.threats) or self.protection != Protection()
         self.digest = digest
         self.files = files
+        self.source = source
         self.asks_md5 = asks_md5  # whether a rule may
         self._rules = (*bypass, *access)
         self._ends = {"bypass": len(bypass), "access": len(self._rules)}  # where each stage's rules end

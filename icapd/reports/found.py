@@ -60,6 +60,7 @@ def in_store(store: Store, identity: str) -> Found | None:
 def _around(record: Record) -> Search | None:
     """Return the search for what may belong to `record`: by time and host, and client where that is told."""
     moment, host = moment_of(record.get("time")), host_of(str(record.get("url") or ""))
+    host = host.encode("utf-8", "replace").decode()  # JSON can hold half a surrogate pair, SQL cannot
     if moment is None or not host:
         return None
     at = datetime.fromtimestamp(moment, UTC)

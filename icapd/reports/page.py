@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from icapd.data import read_shared
 from icapd.pages import escaped
 from icapd.reports.plot import Axis, Series, bar, stacked
+from icapd.reports.setting import policies_begun
 from icapd.reports.words import counted, each, grouped, moment, share, zone_name
 
 if TYPE_CHECKING:
@@ -194,6 +195,8 @@ def _rules(report: Report, setting: Setting) -> Iterator[str]:
         yield "</tbody></table>"
     else:
         yield '<p class="empty">None: all was decided by default.</p>'
+    if report.policies:
+        yield f'<p class="note">{_text(policies_begun(report), 800)}</p>'
     yield "</section>"
     if setting.idle is None:
         return

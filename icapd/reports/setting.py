@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from icapd.reports.words import moment
+
 if TYPE_CHECKING:
     from icapd.events.report import Report
     from icapd.policy import Policy
+
+
+_SHOWN = 6  # policies that began, the last ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +53,13 @@ def idle_rules(policy: Policy, report: Report) -> tuple[Idle, ...]:
         for rule in rules
         if (rule.stage, rule.name) not in seen and ("", rule.name) not in seen
     )
+
+
+def policies_begun(report: Report) -> str:
+    """Say which policies began to be served in the period, and when."""
+    begun = [
+        f"{digest[:16]} ({moment(time, report.period.shift, '%d %b %H:%M')})"
+        for time, digest in report.policies[-_SHOWN:]
+    ]
+    more = len(report.policies) - len(begun)
+    return f"Policies that began: {f'{more} others, ' if more else ''}{', '.join(begun)}."

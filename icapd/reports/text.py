@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from icapd.events.formats import plain
+from icapd.reports.setting import policies_begun
 from icapd.reports.words import counted, each, grouped, moment, share, span, zone_name
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def _rules(report: Report, setting: Setting, name: int) -> Iterator[str]:
             yield f"  {_cut(one.name, name)}  {_bar(count, most)}{grouped(count):>11}  {_cut(what, 20)}"
     else:
         yield "Rules: none decided anything"
+    if report.policies:
+        yield f"  {plain(policies_begun(report))}"
     if setting.idle is None:
         return
     yield ""

@@ -65,9 +65,11 @@ class Quick:
         if site.draining or site.late.by_client or site.probes.active or generation.directory.asked:
             return None
         if generation is not self._generation:
-            self._generation = generation
-            self._hosts = Hosts(generation.policy, generation.pages)
-            self._askers = Askers(site.services, generation.user_headers)
+            old, self._generation = self._generation, generation
+            if old is None or old.policy is not generation.policy or old.pages is not generation.pages:
+                self._hosts = Hosts(generation.policy, generation.pages)
+            if old is None or old.user_headers != generation.user_headers:
+                self._askers = Askers(site.services, generation.user_headers)
         try:
             return self._answer(data, generation)
         except (RemoteProtocolError, HeadError):

@@ -1,7 +1,7 @@
 """Reload: another policy is built aside, checked whole, and adopted as one reference, or not at all.
 
-Loading runs in a thread, so that traffic goes on; a broken policy leaves the old one with one clear
-error. Transactions that have begun keep the generation they began with.
+Loading runs in a thread that gives way to traffic, and leaves out what has not changed; a broken policy
+leaves the old one with one clear error. Transactions that have begun keep the generation they began with.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from twisted.logger import Logger
 
 from icapd.config import load_config
 from icapd.errors import IcapdError
+from icapd.server.gently import gently
+from icapd.server.keeping import load_kept
 from icapd.server.shares import share_of
 from icapd.server.site import load_generation
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
     from twisted.python.failure import Failure
 
-    from icapd.adapters.cache import VerdictCache
-    from icapd.adapters.scanners import Scan
     from icapd.config import Config
     from icapd.server.site import Generation, Site
 
@@ -66,7 +66,7 @@ class Reloader:
         """Load what the files say now and start its scanners; nothing is adopted. Fails with IcapdError."""
         site = self._site
         loading: Deferred[tuple[Config, Generation]] = deferToThread(
-            _load, site.config, site.generation.cache, self._workers
+            _load, site.config, site.generation, self._workers
         )
         return loading.addCallback(_started)
 
@@ -109,9 +109,11 @@ class Reloader:
         return Reloaded(digest, changed=False, problems=problems)
 
 
-def _load(old: Config, cache: VerdictCache[Scan] | None, workers: int) -> tuple[Config, Generation]:
-    config = share_of(load_config(old.file), workers)
-    return config, load_generation(config, cache)
+def _load(old: Config, serving: Generation, workers: int) -> tuple[Config, Generation]:
+    with gently():
+        config = share_of(load_config(old.file), workers)
+        load = load_kept if workers == 1 else load_generation
+        return config, load(config, serving)
 
 
 def _started(loaded: tuple[Config, Generation]) -> Deferred[tuple[Config, Generation]]:

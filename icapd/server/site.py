@@ -91,7 +91,7 @@ class Generation:
 def load_generation(config: Config, old: Generation | None = None) -> Generation:
     """Load policy, pages, users and scanners, not started. Raises ConfigErrors; nothing is half-loaded.
 
-    Of `old` the verdicts outlive it, and the policy if its files have not changed.
+    Of `old` the verdicts outlive it, and policy and pages if they have not changed.
     """
     policy = load_policy(config.policy) if old is None else reload_policy(old.policy, config.policy)
     cache = None if old is None else old.cache
@@ -99,6 +99,8 @@ def load_generation(config: Config, old: Generation | None = None) -> Generation
     parts = ("icapd", policy.digest, directory.static.digest)
     istag = "-".join(filter(None, parts)).encode("ascii")
     pages = Pages.load(config.page, fits=config.replies == "fit")
+    if old is not None and pages == old.pages:
+        pages = old.pages  # with what was prepared of them
     cache = cache or VerdictCache(config.verdict_cache, time.monotonic, worth=worth_of, size=size_of)
     scanners = make_scanners(config, policy, cache)
     used = scanners.active or policy.asks_body

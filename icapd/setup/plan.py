@@ -27,6 +27,8 @@ policy: policy.yaml
 {paths}"""
 _PATHS = """\
 decisions: /var/log/icapd/decisions.log
+# What `icapd events`, `why` and `report` search: events.db beside that log, with the last 90 days, 1 GB at most.
+events: {store: auto, days: 90, megabytes: 1024}
 control: /run/icapd/control
 """
 _LISTS = ("blocked", "private")  # what the default policy names

@@ -13,6 +13,7 @@ from icapd.cli.main import main
 from icapd.events.store import open_store
 from icapd.policy import load_policy
 from tests.events.recorded import record
+from tests.reports import hostile
 
 POLICY = """lists:
   games: {domains: [games.txt], category: Games}
@@ -245,6 +246,32 @@ def test_records_that_no_policy_can_be_asked_about_are_told(site: Site) -> None:
     site.store(more=(refused, event))
     assert site.why("k3v7q2xa-3").startswith("REFUSE  \n  reference  k3v7q2xa-3\n")
     assert site.why("k3v7q2xa-4").startswith("TICKET-UNUSED  a.example\n")
+
+
+def test_of_rules_of_one_name_the_one_that_decided_is_shown(site: Site) -> None:
+    text = """workspaces:
+  - {name: a, when: {client: [10.0.0.0/8]}, access: [{name: no games, when: {host: [a.example]}, action: block}]}
+  - name: b
+    when: {client: [10.1.0.0/16]}
+    access:
+      - {name: no games, when: {host: [b.example]}, action: block}
+"""
+    site.policy.write_text(text)
+    site.digest = site.records[0]["digest"] = load_policy(site.policy).digest
+    site.blocked["source"] = f"{site.policy}:6"
+    site.log()
+    assert "    - {name: no games, when: {host: [b.example]}, action: block}\n" in site.why("k3v7q2xa-2")
+
+
+def test_hostile_records_are_shown_harmless(site: Site) -> None:
+    begun = site.records[0] | {"seq": 99}
+    site.records = [begun, *hostile.records()]
+    site.store()
+    for number in range(1, len(hostile.VALUES) + 1):
+        text = site.why(f"k3v7q2xa-{number:x}")
+        assert all(line.isprintable() for line in text.split("\n"))
+        assert "asked about the facts that were recorded:\n" in text
+        assert site.why(f"k3v7q2xa-{number:x}", "--json").isascii()
 
 
 def test_the_page_shows_what_it_prints(site: Site) -> None:

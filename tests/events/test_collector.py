@@ -97,6 +97,7 @@ def test_an_output_that_fails_is_opened_anew_and_misses_nothing(log: Path) -> No
         "behind": 0,
         "lag": 0,
         "failed": "",
+        "lost": 0,
     }
 
 

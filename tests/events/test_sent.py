@@ -58,7 +58,7 @@ def test_only_the_latest_sources_are_kept() -> None:
     count = Count()
     for number in range(1000):
         count.add(decision(1, f"s{number}"))
-    assert len(count.as_json()["seen"]) == 256
+    assert len(count.as_json()["seen"]) == 64
 
 
 def test_the_position_is_kept(tmp_path: Path) -> None:

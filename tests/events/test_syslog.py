@@ -24,6 +24,8 @@ from icapd.events.syslog import Receiver, Sender, senders
 from icapd.recording import SyslogOutput
 from tests.certificates import make_certificate
 from tests.rsyslog import RSYSLOGD, TLS, Rsyslog, until
+from tests.server.working import Load, descendants
+from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -146,7 +148,8 @@ def told_of(option: SyslogOutput) -> Receiver:
 
 
 def ids(rsyslog: Rsyslog) -> collections.Counter[str]:
-    return collections.Counter(line[4].split('id="')[1].split('"')[0] for line in rsyslog.lines())
+    found = (re.search('id="([^"]*)"', line[4]) for line in rsyslog.lines())
+    return collections.Counter(one[1] for one in found if one is not None)
 
 
 @needs_rsyslog
@@ -486,3 +489,35 @@ def test_the_configuration_of_rsyslog_in_the_docs_is_good(
     done = subprocess.run([RSYSLOGD, "-N1", "-f", conf], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr.lower(), done.stderr
+
+
+@needs_rsyslog
+def test_icapd_sends_what_it_logs_though_its_collector_is_killed(
+    tmp_path: Path, tls_rsyslog: Rsyslog, certificate: tuple[Path, Path]
+) -> None:
+    plain = Rsyslog(tmp_path / "plain")
+    plain.start()
+    chain, key = map(str, certificate)
+    receivers: list[dict[str, Any]] = [
+        {"to": f"tls://127.0.0.1:{tls_rsyslog.tcp}", "ca": chain, "certificate": chain, "key": key},
+        {"to": f"tcp://127.0.0.1:{plain.tcp}", "format": "cef", "actions": ["allow"]},
+    ]
+    log = tmp_path / "decisions.log"
+    try:
+        with serving(tmp_path, options={"events": {"store": "off", "syslog": receivers}}) as served:
+            until(lambda: len(list(tmp_path.glob("decisions.log.syslog-*"))) == 2, "no positions")
+            before = log.read_bytes().count(b"\n")
+            with Load(served.icap, clients=2, pause=0.001):
+                until(lambda: plain.count() > 50, "nothing comes")
+                for pid in descendants(served.pid):
+                    if Path(f"/proc/{pid}/comm").read_text() == "icapd-collector\n":
+                        os.kill(pid, signal.SIGKILL)
+                seen = plain.count()
+                until(lambda: plain.count() > seen + 50, "it does not go on")
+        records = [json.loads(line) for line in log.read_bytes().splitlines()[before:]]
+        decided = {record["id"] for record in records if "action" in record}
+        until(lambda: set(ids(plain)) >= decided, "not all arrived")
+        until(lambda: set(ids(tls_rsyslog)) >= decided, "not all arrived by TLS")
+    finally:
+        plain.stop()
+    assert set(ids(plain)) == set(ids(tls_rsyslog)) == decided

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from icapd.errors import ConfigErrors
-from icapd.policy import Block, Bypass, load_policy
+from icapd.lists import load as loading
+from icapd.policy import Block, Bypass, load_policy, reload_policy
 from icapd.policy.texts import CriteriaText
 from tests.policy.asking import outcome, policy, transaction, write_policy
 
@@ -284,3 +285,26 @@ def test_five_hundred_mutated_policies_end_in_no_traceback(tmp_path: Path) -> No
         for tx in asked:
             outcome(rules, tx)
     assert 20 < loaded < 480
+
+
+def test_what_has_not_changed_is_not_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SETTLED", -(10**18))
+    path = write_policy(tmp_path, "lists: {l: {domains: [l]}}\naccess: []\n", l="a.test\n")
+    old = load_policy(path)
+    assert reload_policy(old, path) is old
+    (tmp_path / "l").write_text("a.test\nb.test\n")
+    new = reload_policy(old, path)
+    assert new is not old
+    assert new.lists.lookup("b.test") == ("l",)
+    path.write_text(path.read_text() + "# said\n")
+    assert reload_policy(new, path) is not new
+    (tmp_path / "l").unlink()
+    with pytest.raises(ConfigErrors):
+        reload_policy(new, path)
+
+
+def test_a_list_that_has_just_changed_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loading, "SETTLED", 10**18)
+    path = write_policy(tmp_path, "lists: {l: {domains: [l]}}\naccess: []\n", l="a.test\n")
+    old = load_policy(path)
+    assert reload_policy(old, path) is not old

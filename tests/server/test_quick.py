@@ -439,9 +439,8 @@ def test_a_fault_in_the_shortcut_costs_nothing_and_in_the_policy_answers_500(
         raise ZeroDivisionError
 
     monkeypatch.setattr(type(policy), "of_host", fails)
-    shared_site.replace(
-        dataclasses.replace(shared_site.generation)
-    )  # or what it knows would not be asked anew
+    pages = dataclasses.replace(shared_site.generation.pages)  # or what it knows would not be asked anew
+    shared_site.replace(dataclasses.replace(shared_site.generation, pages=pages))
     protocol, link = connected(shared_site)
     protocol.dataReceived(reqmod())
     assert link.sent.startswith(b"ICAP/1.0 204 ")

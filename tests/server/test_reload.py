@@ -82,7 +82,7 @@ def test_a_bug_while_loading_leaves_the_old_one(site: Site, monkeypatch: pytest.
     def fail(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module, "load_generation", fail)
+    monkeypatch.setattr(module, "load_kept", fail)
     before = site.generation
     with capturedLogs():
         result = reloaded(site)
@@ -167,7 +167,7 @@ def test_scanners_start_before_they_serve_and_the_old_stop(
         assert (new.started, old.stopped) == (0, 0)
         return generation
 
-    monkeypatch.setattr(module, "load_generation", load)
+    monkeypatch.setattr(module, "load_kept", load)
     assert reloaded(site).problems == ()
     assert (new.started, new.stopped, old.stopped) == (1, 0, 1)
     assert site.generation is generation
@@ -184,7 +184,7 @@ def test_scanners_that_do_not_start_are_not_adopted(site: Site, monkeypatch: pyt
     old = scanned_by(site, StandIn())
     generation = dataclasses.replace(site.generation, scans=Scans(Hopeless()))
     before = site.generation
-    monkeypatch.setattr(module, "load_generation", lambda *_: generation)
+    monkeypatch.setattr(module, "load_kept", lambda *_: generation)
     assert reloaded(site).problems == ("adapter x does not start",)
     assert site.generation is before
     assert old.stopped == 0
