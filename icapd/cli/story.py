@@ -204,6 +204,10 @@ def _since(story: Story) -> Iterator[str]:
         yield f"Whether the policy has changed since is not known; today's is {today.digest}."
     elif today.digest == story.policy:
         yield "The policy is the same today, and so are its lists."
+    elif (
+        story.past is not None and story.past.policy is not None and story.past.policy.digest == today.digest
+    ):
+        yield "The rules are the same today; a list of theirs has changed since."
     else:
         yield f"The policy, or a list of it, has changed since: today's is {today.digest}."
         yield from _rule_since(story)

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from icapd.verdicts import Finding
 
 _quote = encode_basestring_ascii
+_PASSES = frozenset({"allow", "bypass"})
+_NAMES = frozenset({"host", "list"})
 _MAX_METHOD = 64
 _MAX_FINDINGS = 20  # the worst; of the rest the number
 _MAX_NAME = 200  # characters of what content names
@@ -79,7 +81,7 @@ def decision_line(
         url,
         asker_part(tx.client.address, tx.client.user),
         _ERROR if decision is None else verdict_part(decision),
-        ("" if tls is None else _tunnel(tls)) + _scanned(decision, scan, late=late),
+        ("" if tls is None else _tunnel(tls)) + _scanned(decision, scan, late=late) + _heads(tx, decision),
         status,
     )
 
@@ -167,6 +169,24 @@ def _scanned(decision: Decision | None, scan: str, *, late: bool) -> str:
         )
         out += f'"unscanned":[{",".join(map(_quote, decision.unscanned))}],"errors":[{errors}],'
     return out
+
+
+def _heads(tx: Transaction, decision: Decision | None) -> str:
+    """What the heads of a message say: nothing of one that just passes, or is blocked for its name alone."""
+    if decision is None or (_word(decision.action) in _PASSES and not (decision.findings or decision.errors)):
+        return ""
+    response, request, out = tx.response, tx.request, ""
+    if response is not None:
+        mime = (response.headers.text(b"content-type") or "").partition(";")[0].strip().lower()
+        out = f'"http_status":{response.status},' + (f'"mime":{_quote(mime[:_MAX_NAME])},' if mime else "")
+    elif _word(decision.action) == "block" and not decision.findings and _is_of_names(decision.rule):
+        return ""  # as icapd.server.quick has it
+    agent = None if request is None else request.headers.text(b"user-agent")
+    return f'{out}"user_agent":{_quote(agent[:_MAX_NAME])},' if agent else out
+
+
+def _is_of_names(rule: Rule | None) -> bool:
+    return rule is None or all(matcher.criterion in _NAMES for matcher in rule.when)
 
 
 def _finding(one: Finding) -> str:

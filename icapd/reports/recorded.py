@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 _MAX_URL = 4096  # of the log; longer ones were cut
+_MAX_NAME = 200  # so were these
+_STATUSES = range(100, 600)
+_PERHAPS = frozenset({"user_agent", "mime"})  # recorded of what does not just pass
 _HEADS = "headers are not recorded"
 _BODY = "what a body holds is not recorded"
 _NEVER = {
@@ -68,10 +71,23 @@ def question_of(record: Record, known: Callable[[Question], Question]) -> Questi
         at,
         sni=_text(record.get("sni")),
         addresses=(server,) if server else (),
-        response=Answered() if record.get("point") == "respmod" else None,
+        headers=_field("User-Agent", record.get("user_agent")),
+        response=_answered(record) if record.get("point") == "respmod" else None,
         scanned=_scanned(record),
     )
     return known(question).as_user(_text(record.get("client")), _text(record.get("user")))
+
+
+def _answered(record: Record) -> Answered:
+    status = record.get("http_status")
+    headers = _field("Content-Type", record.get("mime"))
+    return Answered(status if type(status) is int and status in _STATUSES else 200, headers)
+
+
+def _field(name: str, value: object) -> tuple[tuple[str, str], ...]:
+    """Return a header as it was recorded, none if it was not, or cannot have been."""
+    text = value if isinstance(value, str) else ""
+    return ((name, text),) if text and text.isprintable() else ()
 
 
 def _text(value: object) -> str | None:
@@ -147,6 +163,8 @@ def _matchers(rule: Rule) -> tuple[Matcher, ...]:
 def _why(matcher: Matcher, record: Record, withheld: Withheld) -> str | None:
     """Return why the record cannot tell what a criterion asks for, None if it can."""
     criterion = matcher.criterion
+    if criterion in _PERHAPS and 0 < len(str(record.get(criterion) or "")) < _MAX_NAME:
+        return None
     if criterion in _NEVER:
         return _NEVER[criterion]
     if asks_body(matcher):

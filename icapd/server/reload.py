@@ -6,6 +6,7 @@ leaves the old one with one clear error. Transactions that have begun keep the g
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -113,7 +114,10 @@ def _load(old: Config, serving: Generation, workers: int) -> tuple[Config, Gener
     with gently():
         config = share_of(load_config(old.file), workers)
         load = load_kept if workers == 1 else load_generation
-        return config, load(config, serving)
+        generation = load(config, serving)
+        if generation.policy is not serving.policy:
+            gc.freeze()  # nothing in it goes round in a circle: it goes when it is let go of
+        return config, generation
 
 
 def _started(loaded: tuple[Config, Generation]) -> Deferred[tuple[Config, Generation]]:

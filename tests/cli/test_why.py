@@ -146,6 +146,14 @@ def test_a_rule_is_found_by_its_name_where_a_comment_moved_it(site: Site) -> Non
     assert "    - name: old browsers" not in text
 
 
+def test_a_list_that_alone_has_changed_is_told(site: Site) -> None:
+    site.store()
+    site.list.write_text("other.example\n")
+    text = site.why("k3v7q2xa-2")
+    assert "The rules are the same today; a list of theirs has changed since." in text
+    assert "Lists are not kept. They have changed since, so the trace asks those of today." in text
+
+
 def test_a_list_that_is_gone_is_named(site: Site) -> None:
     site.store()
     site.list.unlink()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from icapd.events import decision_line
-from icapd.http import RequestHead
+from icapd.http import RequestHead, ResponseHead
 from icapd.policy import Allow, Block, Decision, load_policy
 from icapd.transaction import Client, Point, Transaction
 from icapd.verdicts import Finding, Kind, ScanError
@@ -119,6 +119,28 @@ def test_what_scanning_found_is_in_the_line() -> None:
     assert record["findings"] == [
         {"kind": "malware", "threat": hostile[:200], "by": "clamd", "where": "a.zip/b"}
     ]
+
+
+def test_heads_are_in_the_line_of_what_does_not_just_pass(tmp_path: Path) -> None:
+    file = tmp_path / "policy.yaml"
+    file.write_text(
+        "access:\n"
+        "  - {when: {host: [a.example]}, action: block}\n"
+        "  - {when: {host: [b.example], user_agent: [bad*]}, action: block}\n"
+    )
+    policy = load_policy(file)
+    agent = b"User-Agent: bad \x1b" + b"x" * 500
+    for host, told in (("a", False), ("b", True), ("c", False)):
+        tx = transaction(b"GET http://%b.example/ HTTP/1.1\r\n%b\r\n\r\n" % (host.encode(), agent))
+        record = json.loads(line(tx, policy.decide(tx)))
+        assert record.get("user_agent") == (agent[12:212].decode() if told else None)
+    tx = transaction(b"GET http://a.example/ HTTP/1.1\r\nUser-Agent: x\r\n\r\n")
+    tx.response = ResponseHead(b"HTTP/1.1 206 OK\r\nContent-Type: Text/HTML; charset=x\r\n\r\n")
+    tx.point = Point.RESPMOD
+    found = (Finding(Kind.MALWARE, "E", "clamd"),)
+    record = json.loads(line(tx, Decision(Block(), "default_protection", findings=found, violations=found)))
+    assert (record["http_status"], record["mime"], record["user_agent"]) == (206, "text/html", "x")
+    assert "mime" not in json.loads(line(tx))
 
 
 def test_who_could_not_look_is_in_the_line() -> None:

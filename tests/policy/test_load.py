@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -308,3 +310,15 @@ def test_a_list_that_has_just_changed_is_read_again(tmp_path: Path, monkeypatch:
     path = write_policy(tmp_path, "lists: {l: {domains: [l]}}\naccess: []\n", l="a.test\n")
     old = load_policy(path)
     assert reload_policy(old, path) is not old
+
+
+def test_a_policy_goes_when_it_is_let_go_of(tmp_path: Path) -> None:
+    loaded = policy(tmp_path, "access:\n  - {name: r, when: {host: [a.test], regex: [x]}, action: block}\n")
+    loaded.decide(transaction(target="http://a.test/x"))
+    seen = weakref.ref(loaded)
+    gc.disable()  # no collector looks at it, once it serves
+    try:
+        del loaded
+        assert seen() is None
+    finally:
+        gc.enable()

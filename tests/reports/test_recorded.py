@@ -8,6 +8,7 @@ import pytest
 
 from icapd.policy import load_policy
 from icapd.policy.explain import explain
+from icapd.policy.question import Answered
 from icapd.reports.recorded import Lacking, Withheld, lacking, question_of
 from icapd.transaction import Point
 from icapd.verdicts import Finding, Kind, ScanError
@@ -99,6 +100,19 @@ def test_facts_that_rules_ask_for_in_vain_are_told(tmp_path: Path) -> None:
         "group": ("workspace labs",),
     }
     assert found["file_type"].why == "what a body holds is not recorded"
+
+
+def test_heads_that_were_recorded_are_asked_with_and_not_lacking(tmp_path: Path) -> None:
+    one = record(1, point="respmod", user_agent="old browser", mime="text/html", http_status=206)
+    assert "user_agent" not in told(tmp_path, one)
+    tx = asked(one).transaction(Point.RESPMOD)
+    assert tx.request is not None
+    assert tx.response is not None
+    assert (tx.request.headers.text(b"user-agent"), tx.response.status) == ("old browser", 206)
+    assert tx.response.headers.text(b"content-type") == "text/html"
+    odd = asked(record(1, point="respmod", user_agent="a\r\nB: c", mime=7, http_status="x"))
+    assert (odd.headers, odd.response) == ((), Answered())
+    assert "user_agent" in told(tmp_path, record(1, point="respmod", user_agent="x" * 200))
 
 
 def test_what_the_switches_withhold_is_told(tmp_path: Path) -> None:
