@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from icapd.config import Config
     from icapd.server.interfaces import Port, Reactor
+    from icapd.server.site import Generation
 
 _reactor = cast("Reactor", reactor)
 _BACKLOG = 1024
@@ -100,16 +101,12 @@ def run(config: Config) -> int:
     generation = load_kept(config)
     notifier = Notifier.of()
     decisions = DecisionLog(open_log(config))
-    begin_logging(sys.stderr)
-    site = Site(config, generation, withholding(decisions, config.events, user_key(config.events)))
-    site.spools.prepare()
+    site = _site(config, generation, decisions)
     factory = IcapFactory(site)
     listens = bound(config.listen)
     ports = [listen_at(each, config, factory) for each in listens]
     gc.collect()
     gc.freeze()  # what was loaded stays: the collector need not look at it again
-    site.hub = Hub()
-    _reactor.addReader(site.hub)
     ticks = task.LoopingCall(_tick, site, notifier)
     ticks.start(TICK, now=False).addErrback(lambda failure: _log.failure("the clock stopped", failure))
     drain = Drain(site, ports, notifier.stopping)
@@ -133,6 +130,15 @@ def run(config: Config) -> int:
     if decisions.lost:
         _log.error("{count} decision lines could not be written", count=decisions.lost)
     return 0
+
+
+def _site(config: Config, generation: Generation, decisions: DecisionLog) -> Site:
+    begin_logging(sys.stderr)
+    site = Site(config, generation, withholding(decisions, config.events, user_key(config.events)))
+    site.spools.prepare()
+    site.hub = Hub()
+    _reactor.addReader(site.hub)
+    return site
 
 
 def _tell_metrics(site: Site, reloads: Remembered, start: _Start) -> None:
