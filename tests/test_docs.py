@@ -52,7 +52,8 @@ NOT_RUN = {
     "icapd ping -c icapd.yaml": "asks a running icapd; tests/cli/test_ping.py",
     "icapd events -c icapd.yaml --since 24h --action block --client 10.0.0.0/8": "tests/cli/test_events.py",
     "icapd events -c icapd.yaml --id k3v7q2xa-1f --format json": "tests/cli/test_events.py",
-    "icapd events -c icapd.yaml --follow --format cef": "goes on for ever; tests/cli/test_events.py",
+    "icapd events -c icapd.yaml --follow --limit 20 --format cef": "goes on for ever; tests/cli/test_recorded.py",
+    "icapd events -c icapd.yaml --gaps": "of a store that has grown; tests/cli/test_recorded.py",
     "icapd events --format csv --strip-query --anonymise decisions.log.1 decisions.log": "tests/cli/test_events.py",
     "icapd why -c icapd.yaml k3v7q2xa-1f": "of a decision that there was; tests/cli/test_why.py prints the page's",
     **dict.fromkeys(

@@ -69,13 +69,10 @@ class StoreOutput:
 
     def take(self, lines: list[bytes], position: Position) -> None:
         """Add lines and their position in one transaction."""
-        store = self._opened()
-        if self._identity() != self._file:
-            raise OutputError(f"{self._path} was removed or replaced; another is begun")
         records = list(read_records(line for line in lines if line))
         found = [record for record in records if record is not None]
         with self._failing():
-            store.add(found, position, torn=len(records) - len(found))
+            self._opened().add(found, position, torn=len(records) - len(found))
 
     def rest(self) -> None:
         """Take in policies, and take leave of what is too old or too much: a step of it."""
@@ -94,13 +91,16 @@ class StoreOutput:
     def _failing(self) -> Iterator[None]:
         """Raise OutputError for the store's; a broken one is moved aside."""
         try:
-            yield
-        except BrokenStoreError as error:
-            self.close()
-            self._move_aside(error)
-            raise OutputError(str(error)) from error
+            if self._identity() == self._file:
+                yield
+                return
         except StoreError as error:
-            raise OutputError(_plainly(error)) from error
+            if self._identity() == self._file:
+                if isinstance(error, BrokenStoreError):
+                    self.close()
+                    self._move_aside(error)
+                raise OutputError(_plainly(error)) from error
+        raise OutputError(f"{self._path} was removed or replaced; another is begun")
 
     def _move_aside(self, error: BrokenStoreError) -> None:
         stamp = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y%m%d-%H%M%S")
@@ -147,21 +147,28 @@ class StoreOutput:
         size, pages, free = (
             run(f"PRAGMA {name}").fetchone()[0] for name in ("page_size", "page_count", "freelist_count")
         )
-        too_much = (pages - free) * size > self._bytes
-        if too_much or run("SELECT 1 FROM records WHERE time < ? LIMIT 1", (oldest,)).fetchone():
-            column = "n" if too_much else "time"
-            with store.transaction():
-                gone = run(
-                    f"DELETE FROM records WHERE n IN (SELECT n FROM records WHERE ? OR time < ?"  # noqa: S608
-                    f" ORDER BY {column} LIMIT {STEP}) AND n < (SELECT max(n) FROM records)",
-                    (too_much, oldest),
-                ).rowcount
-                store.set_state("removed", int(str(store.state("removed") or 0)) + gone)
+        taken = (pages - free) * size
+        if taken > self._bytes:
+            first, last = run("SELECT ifnull(min(n), 0), ifnull(max(n), 0) FROM records").fetchone()
+            share = 1 - self._bytes / taken
+            self._remove(store, "n", 1, oldest, 1 + int((last - first) * share))
+        elif run("SELECT 1 FROM records WHERE time < ? LIMIT 1", (oldest,)).fetchone():
+            self._remove(store, "time", 0, oldest, STEP)
         elif free > _FREE:
             run(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").fetchall()
         if abs(now - self._tidied) > _TIDY:
             self._tidied = now
             self._tidy(store)
+
+    def _remove(self, store: Store, order: str, every: int, oldest: float, count: int) -> None:
+        """Remove the first `count` records by `order`, STEP at most: of `every` time, or before `oldest`."""
+        with store.transaction():
+            gone = store.connection.execute(
+                "DELETE FROM records WHERE n IN (SELECT n FROM records WHERE ? OR time < ?"  # noqa: S608
+                f" ORDER BY {order} LIMIT {min(count, STEP)}) AND n < (SELECT max(n) FROM records)",
+                (every, oldest),
+            ).rowcount
+            store.set_state("removed", int(str(store.state("removed") or 0)) + gone)
 
     def _tidy(self, store: Store) -> None:
         """Forget policies, and which process served them, that no record is of any more."""

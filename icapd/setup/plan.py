@@ -27,7 +27,7 @@ policy: policy.yaml
 {paths}"""
 _PATHS = """\
 decisions: /var/log/icapd/decisions.log
-# What `icapd events`, `why` and `report` search: events.db beside that log, with the last 90 days, 1 GB at most.
+# What `icapd events`, `why` and `report` search: events.db beside that log.
 events: {store: auto, days: 90, megabytes: 1024}
 control: /run/icapd/control
 """

@@ -182,4 +182,30 @@ FAULTS = (
             "faults/test_power.py::test_a_ca_is_whole_or_not_there",
         ),
     ),
+    Fault(
+        23,
+        "the event store's disk is full",
+        (
+            "faults/test_store.py::test_a_full_disk_stops_no_verdict_and_the_store_goes_on_where_it_was",
+            "faults/test_store.py::test_log_and_store_on_one_full_disk_end_equal",
+        ),
+    ),
+    Fault(
+        24,
+        "the collector dies",
+        (
+            "server/test_collecting.py::test_each_record_is_stored_once_however_often_the_collector_is_killed",
+            "server/test_collecting.py::test_another_starts_when_it_is_killed_under_load",
+            "server/test_collecting.py::test_it_outlives_its_parent_until_it_has_read_all",
+        ),
+    ),
+    Fault(
+        25,
+        "the event store is removed, or broken",
+        (
+            "faults/test_store.py::test_a_store_that_is_lost_while_it_runs_is_made_anew_of_what_the_log_holds",
+            "events/test_storing.py::test_a_broken_store_is_moved_aside_and_made_anew",
+            "events/test_storing.py::test_a_store_of_a_newer_icapd_is_left_alone",
+        ),
+    ),
 )
