@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from icapd.events.follow import Position
 
 SCHEMES = ["udp", "tcp", "tls"]
+DEATHS = int(os.environ.get("ICAPD_TEST_RECEIVER_DEATHS", "2"))
 needs_rsyslog = pytest.mark.skipif(
     RSYSLOGD is None or not TLS, reason="needs rsyslogd with its OpenSSL driver"
 )
@@ -254,12 +255,12 @@ def test_a_receiver_that_dies_under_load_misses_nothing(
     try:
         with fed(log, sender):
             begun(sender)
-            for number in range(3):
+            for number in range(DEATHS):
                 seen = rsyslog.count()
-                written += log.write(3000)
-                until(lambda seen=seen: rsyslog.count() > seen + 1500, f"too little of round {number}")  # type: ignore[misc]
+                written += log.write(2000)
+                until(lambda seen=seen: rsyslog.count() > seen + 1000, f"too little of round {number}")  # type: ignore[misc]
                 rsyslog.kill() if end == "kill" else rsyslog.stop()
-                written += log.write(1000)
+                written += log.write(500)
                 rsyslog.start()
             until(
                 lambda: rsyslog.count() >= len(written) and set(ids(rsyslog)) >= set(written),
