@@ -86,6 +86,10 @@ def _record(story: Story) -> Iterator[str]:
     yield f"  when       {record.get('time')}"
     yield f"  who        {_who(record)}"
     yield f"  asked for  {_asked(record)}"
+    if record.get("user_agent"):
+        yield f"  browser    {record['user_agent']}"
+    if record.get("http_status") or record.get("mime"):
+        yield f"  response   {record.get('http_status') or ''} {record.get('mime') or ''}".rstrip()
     yield f"  decided    {action}{_by(record)}"
     if record.get("category"):
         yield f"  category   {record['category']}"

@@ -1,7 +1,7 @@
 """What a record says of a transaction, as a question to a policy, and which facts it leaves out.
 
-Headers, groups, and what only a body tells are not in the log. A rule that asks for them is answered as if
-there were none, so what a policy says of such a question may not be what it said when it had them all.
+Groups, most headers, and what only a body tells are not in the log. A rule that asks for them is answered as
+if there were none, so what a policy says of such a question may not be what it said when it had them all.
 """
 
 from __future__ import annotations

@@ -52,6 +52,10 @@ def story_of(one: dict[str, Any], **given: Any) -> Story:
             {"rule": "r", "stage": "access", "source": "p:3"},
             "The rule as it was is not known: its policy's text was not kept.",
         ),
+        (
+            {"user_agent": "Mozilla/5.0", "http_status": 206, "mime": "text/html"},
+            "  browser    Mozilla/5.0\n  response   206 text/html\n",
+        ),
         ({"scan": "scanned"}, "  scanned    its body was scanned, nothing was found"),
         ({"scan": "cached"}, "  scanned    its body was known from an earlier scan, nothing was found"),
         (

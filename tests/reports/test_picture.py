@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from icapd.demo.browser import browser_programs
-from tests.reports.picture import sample_page, shoot
+from tests.reports.picture import sample_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,10 +39,3 @@ def test_a_browser_shows_the_page_as_it_is(tmp_path: Path) -> None:
     assert found is not None, done.stdout[:500]
     assert found.groups() == ("0", "rgb(200, 64, 47)", "none")
     assert not re.search(r"Content.Security.Policy|Refused", done.stderr)
-
-
-def test_the_picture_of_the_documentation_can_be_taken(tmp_path: Path) -> None:
-    picture = tmp_path / "picture.png"
-    (tmp_path / "page").mkdir()
-    shoot(sample_page(tmp_path / "page", count=200), picture)
-    assert picture.read_bytes().startswith(b"\x89PNG")
