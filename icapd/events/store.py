@@ -151,10 +151,11 @@ class Store:
         return row
 
     def add_policy(self, digest: str, time: float, files: dict[str, str]) -> None:
-        """Keep the texts of a policy."""
+        """Keep the texts of a policy, loaded at `time`; of one that is known only that is new."""
         with errors_of(self.path), self.transaction():
             self.connection.execute(
-                "INSERT OR IGNORE INTO policies VALUES (?, ?, ?)", (digest, time, json.dumps(files))
+                "INSERT INTO policies VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET time = excluded.time",
+                (digest, time, json.dumps(files)),
             )
 
     def set_state(self, key: str, value: object) -> None:
