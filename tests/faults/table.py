@@ -208,4 +208,15 @@ FAULTS = (
             "events/test_storing.py::test_a_store_of_a_newer_icapd_is_left_alone",
         ),
     ),
+    Fault(
+        26,
+        "a receiver of syslog is down, stands still, resets or dies",
+        (
+            "events/test_syslog.py::test_a_receiver_that_is_down_misses_nothing",
+            "events/test_syslog.py::test_a_receiver_that_stands_still_delays_nobody_else",
+            "events/test_syslog.py::test_after_a_reset_sending_begins_where_all_is_sure_to_have_arrived",
+            "events/test_syslog.py::test_a_receiver_that_dies_under_load_misses_nothing",
+            "events/test_syslog.py::test_icapd_sends_what_it_logs_though_its_collector_is_killed",
+        ),
+    ),
 )
