@@ -115,20 +115,23 @@ def _pairs(record: Record, names: Mapping[str, str]) -> list[tuple[str, object]]
 _CEF = {
     "externalId": "id", "spt": "client_port", "suser": "user", "requestMethod": "method",
     "request": "url", "dhost": "host", "act": "action", "cs1": "rule", "cs2": "category", "cs3": "threat",
-    "cs4": "digest", "cn1": "status", "cn2": "seq", "cn3": "count", "msg": "why",
+    "cs4": "digest", "cs5": "mime", "requestClientApplication": "user_agent",
+    "cn1": "status", "cn2": "seq", "cn3": "count", "flexNumber1": "http_status", "msg": "why",
 }  # fmt: skip
 _CEF_LABELS = {
     "cs1": "rule", "cs2": "category", "cs3": "threat", "cs4": "policy", "cn1": "icapStatus", "cn2": "seq",
-    "cn3": "lost", "c6a2": "Source IPv6 Address",
+    "cn3": "lost", "cs5": "mediaType", "flexNumber1": "httpStatus", "c6a2": "Source IPv6 Address",
+    "c6a3": "Destination IPv6 Address",
 }  # fmt: skip
 
 
 def cef(record: Record) -> str:
-    """ArcSight's Common Event Format, version 0, in which `src` is of IPv4 only."""
+    """ArcSight's Common Event Format, version 0, in which `src` and `dst` are of IPv4 only."""
     event = _header(_event(record))
     pairs: list[tuple[str, object]] = [("rt", int(_time(record).timestamp() * 1000))]
     client = {4: "src", 6: "c6a2"}.get(_version(record.get("client")), "shost")
-    for key, value in _pairs(record, {client: "client", **_CEF}):
+    server = {4: {"dst": "server"}, 6: {"c6a3": "server"}}.get(_version(record.get("server")), {})
+    for key, value in _pairs(record, {client: "client", **server, **_CEF}):
         if key in _CEF_LABELS:
             pairs.append((f"{key}Label", _CEF_LABELS[key]))
         pairs.append((key, value))
@@ -141,7 +144,8 @@ _LEEF = {
     "decisionId": "id", "src": "client", "srcPort": "client_port", "usrName": "user", "method": "method",
     "url": "url", "dstHost": "host", "action": "action", "policy": "rule", "cat": "category",
     "threat": "threat", "icapStatus": "status", "seq": "seq", "lost": "count", "reason": "why",
-    "policyDigest": "digest",
+    "policyDigest": "digest", "dst": "server", "userAgent": "user_agent", "httpStatus": "http_status",
+    "mimeType": "mime",
 }  # fmt: skip
 
 
@@ -160,6 +164,8 @@ _ECS = {
     "client.address": "client", "client.port": "client_port", "user.name": "user", "rule.name": "rule",
     "rule.category": "category", "destination.domain": "host", "icapd.threat": "threat",
     "icapd.status": "status", "icapd.policy": "digest", "icapd.lost": "count", "message": "why",
+    "user_agent.original": "user_agent", "http.response.status_code": "http_status",
+    "http.response.mime_type": "mime", "destination.address": "server", "tls.client.server_name": "sni",
 }  # fmt: skip
 
 
@@ -176,8 +182,9 @@ def ecs(record: Record) -> str:
     else:
         out |= {"event.category": ["configuration"] if record.get("event") == "policy" else ["web"]}
         out["event.type"] = ["info"]
-    if _version(record.get("client")):
-        out["client.ip"] = record["client"]
+    for key, name in (("client.ip", "client"), ("destination.ip", "server")):
+        if _version(record.get(name)):
+            out[key] = record[name]
     return json.dumps({**out, "event.severity": _severity(record), **dict(_pairs(record, _ECS))})
 
 
@@ -195,6 +202,7 @@ def kwts(record: Record) -> str:
         "blocked_by_rule": rule if action in _BAD else "",
         **({"redirected_by_rule": rule} if action == "redirect" else {}),
         "http_user_name": record.get("user"),
+        "http_user_agent": record.get("user_agent"),
         "http_user_ip": record.get("client"),
         "url": record.get("url") or record.get("host"),
         "rules": rule,

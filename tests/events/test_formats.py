@@ -104,6 +104,23 @@ def test_plain() -> None:
     assert plain("a\x1b[2J\u202e é\n") == "a\\x1b[2J\\u202e é\\n"
 
 
+def test_browser_response_and_server_have_their_keys() -> None:
+    more = {"user_agent": "Mozilla/5.0 (X=1)", "http_status": 206, "mime": "text/html", "server": "192.0.2.9"}
+    record = {**RECORD, **more}
+    line = cef(record)
+    assert " dst=192.0.2.9 " in line
+    assert " requestClientApplication=Mozilla/5.0 (X\\=1) " in line
+    assert " flexNumber1Label=httpStatus flexNumber1=206" in line
+    assert " c6a3Label=Destination IPv6 Address c6a3=::2 " in cef({**record, "server": "::2"})
+    assert {"userAgent=Mozilla/5.0 (X=1)", "httpStatus=206", "mimeType=text/html"} <= set(
+        leef(record).split("\t")
+    )
+    found = json.loads(ecs(record))
+    assert (found["user_agent.original"], found["http.response.status_code"]) == ("Mozilla/5.0 (X=1)", 206)
+    assert found["destination.ip"] == "192.0.2.9"
+    assert ': http_user_agent="Mozilla/5.0 (X=1)": ' in kwts(record)
+
+
 def test_kwts_has_its_own_words() -> None:
     assert ': action="Allow": ' in kwts({**RECORD, "action": "bypass"})
     assert ': blocked_by_rule="": redirected_by_rule="access_rules [no games]": ' in kwts(
