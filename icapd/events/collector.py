@@ -81,6 +81,7 @@ class Feed:
         self.behind = 0  # bytes
         self.failed = ""
         self._log = log
+        self._position: Position | None = None
         self._tell = tell
         self._clock = clock
         self._level = clock()  # when all there was had been taken
@@ -119,12 +120,14 @@ class Feed:
         }
 
     def _failed(self, why: str) -> None:
+        with suppress(OSError):
+            self.behind = Follower(self._log, self._position).behind()
         if why != self.failed:
             self._tell("error", f"{self.output.name}: {why}; records wait in the log")
         self.failed = why
 
     def _feed(self) -> None:
-        position = self.output.open()
+        position = self._position = self.output.open()
         follower = Follower(self._log, position, at_end=self.output.at_end)
         try:
             self._follow(follower)
@@ -144,7 +147,7 @@ class Feed:
             position = follower.position
             if position is not None and (lines or (known is None and self.output.at_end)):
                 self.output.take(lines, position)
-                known = position
+                known = self._position = position
                 self.records += len(lines)
                 self._recovered()
             if not lines:

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from icapd.events.collector import END
+from icapd.metrics.snapshot import CollectorFacts
 from icapd.recording import policies_directory
 
 if TYPE_CHECKING:
@@ -98,6 +99,14 @@ class Collecting:
             "restarts": self.restarts,
             "outputs": link.report if link else [],
         }
+
+    def facts(self) -> CollectorFacts | None:
+        """Return what metrics tell of it, None if none is wanted: `lag` is of the output farthest behind."""
+        if self._order is None:
+            return None
+        behind = [each["behind"] for each in self._link.report] if self._link else []
+        lag = max((each for each in behind if isinstance(each, int)), default=None)
+        return CollectorFacts(self._link is not None, lag, self.restarts)
 
     def end(self) -> None:
         """The last line is written: wait until it is taken too, but no longer than END and a bit."""

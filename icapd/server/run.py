@@ -119,7 +119,7 @@ def run(config: Config) -> int:
         port.stopReading()
     ready = ready_line(listens, ports)
     start = _Start(site, ports, lambda: announce(ready, notifier))
-    _tell_metrics(site, reloads, start)
+    _tell_metrics(site, reloads, start, collecting)
     _reactor.callWhenRunning(start.begin)
     _reactor.callWhenRunning(collecting.serve, config)
     _reactor.run(installSignalHandlers=False)
@@ -141,10 +141,11 @@ def _site(config: Config, generation: Generation, decisions: DecisionLog) -> Sit
     return site
 
 
-def _tell_metrics(site: Site, reloads: Remembered, start: _Start) -> None:
+def _tell_metrics(site: Site, reloads: Remembered, start: _Start, collecting: Collecting) -> None:
     config, gathering = site.config, Gathering(site)
     if config.metrics is not None:
         overview = Overview(config, lambda: snapshot_of(site, gathering, accepting=start.accepts), reloads)
+        overview.collector = collecting.facts
         listen_metrics(config.metrics, overview, _reactor)
 
 
