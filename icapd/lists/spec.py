@@ -40,7 +40,7 @@ _Paths = Annotated[
 class ListText(BaseModel):
     """One list as it is written: files and folders, relative to the policy's folder."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     domains: _Paths | None = None
     urls: _Paths | None = None

@@ -35,7 +35,7 @@ _QUERY_METHOD = re.compile(r"(?:^|[&;])(?:_method|x-http-method-override)=([A-Za
 SELDOM_A_BODY = frozenset({"GET", "HEAD", "CONNECT"})
 _ODD = re.compile(r"%(c[01])%([89ab][0-9a-f])|%u(?!d[89a-f])([0-9a-f]{4})", re.IGNORECASE)
 # What has one reading only: no escape, backslash, parameter, empty segment, or one that ends in a dot.
-_ONE_READING = re.compile(r"(?:/(?:[A-Za-z0-9_~!$&'()*+,=:@-]|\.(?!/|$))+)+")
+_ONE_READING = re.compile(r"(?:/(?:[A-Za-z0-9_~!$&'()*+,=:@-]|\.(?!/|$))+)+|/")
 
 
 class Directory(Protocol):
