@@ -6,8 +6,10 @@ import ipaddress
 import ssl
 from typing import TYPE_CHECKING
 
+from icapd.errors import ConfigError
 from icapd.events.wires import reason_of, system_authorities, tls_context
 from icapd.policy.finding import Finding
+from icapd.recording import user_key
 from icapd.source import read_document
 
 if TYPE_CHECKING:
@@ -26,6 +28,12 @@ def receiver_findings(config: Config) -> Iterator[Finding]:
         for name in (name for name, given in asked.items() if given):
             what = f"events.{name}: nothing comes there, since decisions go to standard output"
             yield place.finding(("events", name), "warning", what, "set `decisions: FILE`")
+    try:
+        user_key(config.events)
+    except ConfigError as error:
+        mend = "make one with `head -c 32 /dev/urandom | base64`, of mode 0600 and icapd's user"
+        why = "names are hashed with it, and icapd does not start without"
+        yield place.finding(("events", "user_key"), "error", str(error), mend, why)
     for number, output in enumerate(config.events.syslog):
         yield from _of(place, number, output)
 

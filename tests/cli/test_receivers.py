@@ -67,3 +67,14 @@ def test_nothing_comes_from_standard_output(tmp_path: Path) -> None:
         "DIR/icapd.yaml:6: warning: events.syslog: nothing comes there, since decisions go to standard output",
         "DIR/icapd.yaml:5: warning: events.store: nothing comes there, since decisions go to standard output",
     ]
+
+
+def test_a_key_that_names_cannot_be_hashed_with(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("short")
+    (tmp_path / "key").chmod(0o600)
+    (found,) = findings(tmp_path, "  users: hash\n  user_key: key\n")
+    assert found.startswith(
+        "DIR/icapd.yaml:6: error: DIR/key: holds 5 bytes; the key must have 16 or more — names"
+    )
+    (tmp_path / "key").write_text("x" * 16)
+    assert findings(tmp_path, "  users: hash\n  user_key: key\n") == []
