@@ -32,6 +32,8 @@ def within(
         return await call()
 
     running = Deferred.fromCoroutine(run())
+    if running.called:  # at once: nobody has to look at a clock
+        return running
     result: Deferred[T] = Deferred(lambda _: running.cancel())
 
     def late() -> None:

@@ -241,7 +241,9 @@ class Scanners:
         try:
             left = SCAN - (self._reactor.seconds() - begun)
             asked = [self._ask(one, Task(tx, shape, held, self._threads[one.name]), left) for one in adapters]
-            said: list[_Said] = await gatherResults(asked, consumeErrors=True)
+            said: list[_Said] = (
+                [await asked[0]] if len(asked) == 1 else await gatherResults(asked, consumeErrors=True)
+            )
             findings = (*report.findings, *self._hashes.find(report.items))
             return Scan(
                 tuple(dict.fromkeys((*findings, *(each for one in said for each in one.findings)))),

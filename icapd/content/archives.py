@@ -152,4 +152,4 @@ def _content(entry: Any) -> Iterator[bytes]:  # noqa: ANN401
 
 
 def _text(error: Exception) -> str:
-    return str(getattr(error, "msg", None) or error)[:80]
+    return str(getattr(error, "msg", error) or "cannot be read")[:80]

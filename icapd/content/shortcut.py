@@ -50,7 +50,7 @@ def short_report(shape: Shape, body: Body, *, md5: bool = True) -> Report | None
     fd = os.dup(body.fileno())
     store = Store(md5=md5)
     try:
-        report = Walk(Bounds(), store, types).run(shape, store.piece_of(fd, body.size))
+        report = Walk(Bounds(), store, types).run(shape, store.piece_of(fd, body.size, data))
     except Exception:  # noqa: BLE001  (the long way can stand what this one cannot)
         report = None
     if report is None or [item.fd for item in report.items] != [fd]:

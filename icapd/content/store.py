@@ -102,9 +102,14 @@ class Store:
     md5: bool = True
     held: list[int] = field(default_factory=list)
 
-    def piece_of(self, fd: int, size: int) -> Piece:
-        """Return the piece that a descriptor holds already; it stays its owner's."""
+    def piece_of(self, fd: int, size: int, data: bytes | None = None) -> Piece:
+        """Return the piece that a descriptor holds already, and keeps; `data` if that was read."""
         digests = _Digests(md5=self.md5)
+        if data is not None:
+            digests.update(data)
+            piece = digests.piece(fd, size)
+            piece.data = data
+            return piece
         at, step = 0, _READ if size <= _READ else _STEP
         data = b""
         while at < size:

@@ -221,6 +221,44 @@ _BARE_LE = re.compile(rb"(?:[\t\n\r ]\0)*[<\[@#]\0[!-~]\0[!-~]\0")
 _BARE_BE = re.compile(rb"(?:\0[\t\n\r ])*\0[<\[@#]\0[!-~]\0[!-~]")
 
 
+# What a regex says of its first byte: itself, or escaped, and no repetition of it behind
+_LITERAL = re.compile(
+    rb"(?:\\x(?P<hex>[0-9a-f]{2})|\\(?P<nul>0)|\\?(?P<sign>[^\\\[\](){}.^$|?*+a-zA-Z0-9])|(?P<plain>[a-zA-Z0-9])"
+    rb"|\\(?P<mark>[\[\](){}.^$|?*+]))(?![?*+{])"
+)
+_OUTER = re.compile(rb"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|(?P<open>\()|(?P<close>\))|(?P<bar>\|)|.", re.DOTALL)
+
+
+def _firsts(starts: bytes) -> frozenset[int] | None:
+    """Return the bytes that all that a regex matches begins with, None where it does not plainly say so."""
+    bars, depth = [-1], 0
+    for token in _OUTER.finditer(starts):
+        depth += (token["open"] is not None) - (token["close"] is not None)
+        if token["bar"] is not None and not depth:
+            bars.append(token.start())
+    found = set()
+    for bar in bars:
+        literal = _LITERAL.match(starts, bar + 1)
+        if literal is None:
+            return None
+        if literal["hex"] is not None:
+            found.add(int(literal["hex"], 16))
+        elif literal["nul"] is not None:
+            found.add(0)
+        else:
+            found.add((literal["sign"] or literal["plain"] or literal["mark"])[0])
+    return frozenset(found)
+
+
+def _by_first() -> list[tuple[FileType, ...]]:
+    """Return, for each first byte, the types that it does not rule out, in their order."""
+    known = [(one, _firsts(one.starts.pattern)) for one in TYPES.values() if one.starts is not None]
+    return [tuple(one for one, firsts in known if firsts is None or byte in firsts) for byte in range(256)]
+
+
+_BY_FIRST = _by_first()
+
+
 def sniff(head: bytes) -> tuple[str, ...]:
     """Return the names of the types that a body beginning with `head` is of; () if none is known.
 
@@ -244,9 +282,9 @@ def media_of(name: str) -> frozenset[str]:
 
 
 def _matching(start: bytes) -> list[str]:
-    return [
-        one.name for one in TYPES.values() if one.starts is not None and one.starts.match(start) is not None
-    ]
+    if not start:
+        return []
+    return [one.name for one in _BY_FIRST[start[0]] if one.starts is not None and one.starts.match(start)]
 
 
 def _plain(start: bytes) -> bytes:

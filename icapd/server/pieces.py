@@ -6,6 +6,8 @@ page empty, and what was there moves.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 from bisect import bisect_right
 from typing import TYPE_CHECKING
 
@@ -14,8 +16,18 @@ if TYPE_CHECKING:
 
     Buffer = bytes | bytearray | memoryview
 
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of mallopt
+_KEPT, _APART = 16 << 20, 1 << 20  # bytes of freed memory that stay ours; larger blocks never do
 _SMALL = 4096  # bytes of a piece that costs less copied than kept: what it lies in is kept with it
 _JOINED = 1 << 16  # bytes of small pieces that become one
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep some of what is freed: what is read next then needs no new pages."""
+    with contextlib.suppress(OSError, AttributeError):  # not glibc
+        libc = ctypes.CDLL(None)
+        libc.mallopt(_M_TRIM_THRESHOLD, _KEPT)
+        libc.mallopt(_M_MMAP_THRESHOLD, _APART)
 
 
 def payload_of(wire: bytes, spans: Sequence[tuple[int, int]]) -> list[Buffer]:
@@ -34,7 +46,7 @@ class Pieces:
 
     def __init__(self) -> None:
         self._parts: list[Buffer] = []
-        self._ends: list[int] = []  # where each part ends
+        self._ends: list[int] = []  # where each part ends, as far as anybody has read
         self.size = 0
 
     def add(self, piece: Buffer) -> None:
@@ -43,24 +55,26 @@ class Pieces:
             return
         self.size += len(piece)
         parts = self._parts
-        last = parts[-1] if parts else None
         if len(piece) >= _SMALL:
             parts.append(piece)
-        elif isinstance(last, bytearray) and len(last) < _JOINED:
-            last += piece
-            self._ends[-1] = self.size
             return
+        last = parts[-1] if parts else None
+        if isinstance(last, bytearray) and len(last) < _JOINED:
+            last += piece
+            del self._ends[len(parts) - 1 :]
         else:
             parts.append(bytearray(piece))
-        self._ends.append(self.size)
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""
         found = []
-        at = bisect_right(self._ends, offset)
+        ends = self._ends
+        for part in self._parts[len(ends) :]:
+            ends.append((ends[-1] if ends else 0) + len(part))
+        at = bisect_right(ends, offset)
         while size > 0 and at < len(self._parts):
             part = self._parts[at]
-            begin = offset - (self._ends[at] - len(part))
+            begin = offset - (ends[at] - len(part))
             piece = bytes(memoryview(part)[begin : begin + size])
             found.append(piece)
             offset += len(piece)

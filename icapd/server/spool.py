@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.poly1305 import Poly1305
 
 from icapd.errors import IcapdError
-from icapd.server.pieces import Pieces, payload_of
+from icapd.server.pieces import Pieces, keep_freed_memory, payload_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _PREFIX = "icapd-body-"
 _ABANDONED = 60.0  # s; a file has its name for less than one
 _COPY = 1024 * 1024
+_VECTOR = 256  # pieces in one call: less than IOV_MAX
 
 
 class Spools:
@@ -49,6 +50,7 @@ class Spools:
 
     def prepare(self) -> None:
         """See that bodies can be kept, and remove what a killed process left. Raises IcapdError."""
+        keep_freed_memory()
         directory = self.options.directory
         try:
             for path in directory.glob(_PREFIX + "*"):
@@ -255,13 +257,15 @@ class Spool:
 def _write_all(file: int, parts: Sequence[Buffer], at: int) -> bool:
     """Write `parts` from offset `at` on; False where the disk takes no more: then they count as unwritten."""
     try:
-        for part in parts:
-            with memoryview(part) as view:
-                done = 0
-                while done < len(view):
-                    wrote = os.pwrite(file, view[done : done + _COPY], at)
-                    done += wrote
-                    at += wrote
+        for first in range(0, len(parts), _VECTOR):
+            left = [memoryview(part) for part in parts[first : first + _VECTOR]]
+            while left:
+                wrote = os.pwritev(file, left, at)
+                at += wrote
+                while left and wrote >= len(left[0]):
+                    wrote -= len(left.pop(0))
+                if left:
+                    left[0] = left[0][wrote:]
     except OSError:
         return False
     return True

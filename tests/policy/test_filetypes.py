@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 from io import BytesIO
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from icapd.policy import filetypes
 from icapd.policy.filetypes import TYPES, media_of, sniff
 
 
@@ -114,3 +118,24 @@ def test_old_cpio_in_both_orders() -> None:
     for order in ("<", ">"):
         head = struct.pack(f"{order}13H", 0o070707, 1, 2, 0o100644, 0, 0, 1, 0, 0, 0, 6, 0, 5)
         assert sniff(head + b"a.txt\0hello\0") == ("cpio",)
+
+
+@given(st.binary(max_size=64), st.sampled_from(sorted(TYPES)))
+def test_no_type_is_ruled_out_by_its_first_byte(rest: bytes, name: str) -> None:
+    one = TYPES[name].starts
+    source = (
+        b""
+        if one is None
+        else re.sub(rb"\\x([0-9a-f]{2})", lambda m: bytes.fromhex(m[1].decode()), one.pattern)
+    )
+    for head in (rest, source[:8] + rest, source.replace(b"\\", b"")[:12] + rest):
+        wanted = {
+            each.name
+            for each in TYPES.values()
+            if each.starts is not None and each.starts.match(head) is not None
+        }
+        assert wanted <= set(sniff(head))
+
+
+def test_most_types_show_in_their_first_byte() -> None:
+    assert max(map(len, filetypes._BY_FIRST)) < len(TYPES) / 2

@@ -99,16 +99,16 @@ def test_a_disk_that_is_full_is_no_room(tmp_path: Path, monkeypatch: pytest.Monk
     spool = budget.open()
     assert spool.add(PATTERN[:900])
     full = True
-    real = os.pwrite
+    real = os.pwritev
 
-    def write(file: int, data: bytes, at: int) -> int:
+    def write(file: int, parts: list[memoryview], at: int) -> int:
         if full:
             if at == 0:
-                return real(file, data[:100], at)  # the last of what there was
+                return real(file, [parts[0][:100]], at)  # the last of what there was
             raise OSError(errno.ENOSPC, "full")
-        return real(file, data, at)
+        return real(file, parts, at)
 
-    monkeypatch.setattr("icapd.server.spool.os.pwrite", write)
+    monkeypatch.setattr("icapd.server.spool.os.pwritev", write)
     assert not spool.add(PATTERN[900:3000])
     assert spool.read(0, 5000) == PATTERN[:3000]
     full = False
