@@ -57,6 +57,8 @@ _PASSED = tuple(
     QUICK + point * len(ACTIONS) + action for point in range(len(POINTS)) for action in (ALLOW, BYPASS)
 )
 _LATE_TICKS = 60  # between two looks for late blocks that are too old
+_AT_ONCE = 1_000  # connections whose deadlines are looked at in one tick, or
+_PARTS = 8  # ticks in which all are
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +139,7 @@ class Site:
         self.decisions = decisions
         self.services: dict[bytes, Service] = services(config)
         self.connections: set[Lifetime] = set()
+        self._unchecked: list[Lifetime] = []  # whose deadlines are looked at with the next ticks
         self.hub: Hub | None = None  # of the reactor that runs
         self.draining = False
         self.tick = 0
@@ -225,9 +228,17 @@ class Site:
             self.late.forget()
             self.probes.forget()
         self.spools.serve()
-        for connection in tuple(self.connections):
+        self._check_deadlines()
+
+    def _check_deadlines(self) -> None:
+        """Look at all connections, or at a part of very many: 10,000 take long enough to be felt."""
+        left = self._unchecked or list(self.connections)
+        count = max(_AT_ONCE, len(self.connections) // _PARTS)
+        self._unchecked, part = left[:-count], left[-count:]
+        for connection in part:
             try:
-                connection.check_deadline()
+                if connection in self.connections:
+                    connection.check_deadline()
             except Exception:  # noqa: BLE001  # one connection's fault must not stop the clock of all
                 self.log.failure("a deadline could not be kept")
                 connection.abort()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twisted.logger import capturedLogs
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from icapd.server.lifetime import Lifetime
     from icapd.server.site import Site
 
 
@@ -71,3 +72,25 @@ def test_lost_lines_are_reported_now_and_then(site: Site) -> None:
         ticks(site, 30)
     os.close(descriptor)
     assert [event["count"] for event in logs] == [1, 2, 3]
+
+
+def test_deadlines_of_very_many_connections_are_looked_at_in_parts(site: Site) -> None:
+    checked: list[int] = []
+
+    class Idle:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def check_deadline(self) -> None:
+            checked.append(self.number)
+
+    many = [Idle(number) for number in range(10_000)]
+    site.connections.update(cast("list[Lifetime]", many))
+    site.on_tick()
+    assert len(checked) == 1_250
+    gone = next(each for each in many if each.number not in checked)
+    site.connections.discard(cast("Lifetime", gone))
+    for _ in range(8):
+        site.on_tick()
+    assert {*checked, gone.number} == set(range(10_000))
+    assert gone.number not in checked
