@@ -124,12 +124,22 @@ FAMILIES: tuple[Family, ...] = (
     Family("icapd_worker_requests_total", "counter", "Decision ids given out by a worker.", ("worker",)),
     Family("icapd_worker_connections", "gauge", "Connections that a worker has.", ("worker",)),
     Family("icapd_collector_up", "gauge", "1 while the process that follows the decision log runs."),
-    Family("icapd_collector_lag_bytes", "gauge", "Bytes of the decision log that it has not taken in."),
     Family("icapd_collector_restarts_total", "counter", "Times that it was started anew."),
+    Family(
+        "icapd_collector_output_up",
+        "gauge",
+        "0 while the store, or a receiver of syslog, takes nothing: records wait in the log.",
+        ("output",),
+    ),
+    Family("icapd_collector_records_total", "counter", "Lines of the log that an output took.", ("output",)),
+    Family("icapd_collector_lag_bytes", "gauge", "Bytes of the log that wait for an output.", ("output",)),
+    Family(
+        "icapd_collector_lag_seconds", "gauge", "Time since an output had all there was to take.", ("output",)
+    ),
     Family(
         "icapd_process_resident_memory_bytes",
         "gauge",
-        "Resident memory: main (the supervisor, or the one process), workers, and all others: children.",
+        "Resident memory: main (supervisor or the one process), workers, collector; all others: children.",
         ("process",),
     ),
     Family("icapd_process_open_fds", "gauge", "Open descriptors, of the same.", ("process",)),

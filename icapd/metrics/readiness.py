@@ -41,7 +41,18 @@ def readiness(one: Snapshot) -> dict[str, object]:
         "lists": [_list(one, each) for each in one.serving.lists],
     }
     if one.collector is not None:
-        told["collector"] = {"up": one.collector.up, "lag_bytes": one.collector.lag}
+        told["collector"] = {
+            "up": one.collector.up,
+            "outputs": [
+                {
+                    "output": each.name,
+                    "lag": each.lag,
+                    "lag_bytes": each.behind,
+                    "failed": each.failed,
+                }
+                for each in one.collector.outputs
+            ],
+        }
     return told
 
 
@@ -87,6 +98,8 @@ def _degraded(one: Snapshot) -> list[str]:
         found.append("the last reload was refused")
     if one.collector is not None and not one.collector.up:
         found.append("the collector does not run")
+    outputs = () if one.collector is None else one.collector.outputs
+    found += [f"{each.name} takes no records: {each.failed}" for each in outputs if each.failed]
     return found
 
 

@@ -137,8 +137,12 @@ def _processes(one: Snapshot) -> Iterator[_Told]:
     if one.collector is not None:
         yield "collector_up", {}, one.collector.up
         yield "collector_restarts_total", {}, one.collector.restarts
-        if one.collector.lag is not None:
-            yield "collector_lag_bytes", {}, one.collector.lag
+        for output in one.collector.outputs:
+            to = {"output": output.name}
+            yield "collector_output_up", to, not output.failed
+            yield "collector_records_total", to, output.records
+            yield "collector_lag_bytes", to, output.behind
+            yield "collector_lag_seconds", to, output.lag
     for process in one.processes:
         labels = {"process": process.name}
         yield "process_resident_memory_bytes", labels, process.memory

@@ -82,12 +82,28 @@ class ProcessFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """One output of the collector: bytes of the log `behind`, for `lag` seconds; why it `failed`, if so."""
+
+    name: str
+    records: int = 0
+    behind: int = 0
+    lag: float = 0.0
+    failed: str = ""
+
+    @classmethod
+    def of(cls, told: Mapping[str, Any]) -> OutputFacts:
+        """Take what the collector reports."""
+        return cls(told["output"], told["records"], told["behind"], told["lag"], told["failed"])
+
+
+@dataclass(frozen=True, slots=True)
 class CollectorFacts:
-    """The process that follows the decision log: `lag` is bytes it has not taken in, None: not known."""
+    """The process that follows the decision log."""
 
     up: bool
-    lag: int | None = None
     restarts: int = 0
+    outputs: tuple[OutputFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

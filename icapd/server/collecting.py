@@ -17,7 +17,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from icapd.events.collector import END
-from icapd.metrics.snapshot import CollectorFacts
+from icapd.metrics.snapshot import CollectorFacts, OutputFacts
 from icapd.recording import policies_directory
 
 if TYPE_CHECKING:
@@ -91,6 +91,17 @@ class Collecting:
         elif self._later is None:
             self._begin()
 
+    def facts(self) -> CollectorFacts | None:
+        """Return what the metrics tell of it; None if there is nothing for it to do."""
+        if self._order is None:
+            return None
+        told = self._link.report if self._link else []
+        return CollectorFacts(self._link is not None, self.restarts, tuple(map(OutputFacts.of, told)))
+
+    def pids(self) -> dict[int, str]:
+        """Return its process id, if it runs, with what the metrics call it."""
+        return {self._link.pid: "collector"} if self._link else {}
+
     def status(self) -> dict[str, object]:
         """Return its process, how often it was started anew, and what it tells of its outputs."""
         link = self._link
@@ -99,14 +110,6 @@ class Collecting:
             "restarts": self.restarts,
             "outputs": link.report if link else [],
         }
-
-    def facts(self) -> CollectorFacts | None:
-        """Return what metrics tell of it, None if none is wanted: `lag` is of the output farthest behind."""
-        if self._order is None:
-            return None
-        behind = [each["behind"] for each in self._link.report] if self._link else []
-        lag = max((each for each in behind if isinstance(each, int)), default=None)
-        return CollectorFacts(self._link is not None, lag, self.restarts)
 
     def end(self) -> None:
         """The last line is written: wait until it is taken too, but no longer than END and a bit."""

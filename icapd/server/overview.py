@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
 
     from icapd.config import Config
-    from icapd.metrics.snapshot import CollectorFacts
+    from icapd.server.collecting import Collecting
     from icapd.server.gathering import Gathering
     from icapd.server.reload import Reloaded
     from icapd.server.site import Site
@@ -73,13 +73,14 @@ def snapshot_of(site: Site, gathering: Gathering, *, accepting: bool) -> Snapsho
 
 
 class Overview:
-    """Snapshots: `look` says how what serves is; the rest is added. `pids` names the processes but ours."""
+    """Snapshots: `look` says how what serves is; the rest is added. `pids` names the workers' processes."""
 
     def __init__(
         self,
         config: Config,
         look: Callable[[], Snapshot],
         reloads: Remembered,
+        collecting: Collecting,
         pids: Callable[[], Mapping[int, str]] = dict,
     ) -> None:
         self._config = config
@@ -87,13 +88,13 @@ class Overview:
         self._reloads = reloads
         self._pids = pids
         self._started = started(os.getpid())
+        self._collecting = collecting
         self._ends: dict[str, float] = {}
         self._looked = float("-inf")
-        self.collector: Callable[[], CollectorFacts | None] = lambda: None
 
     def snapshot(self) -> Snapshot:
         """Return how it is now."""
-        named = {os.getpid(): "main", **self._pids()}
+        named = {os.getpid(): "main", **self._pids(), **self._collecting.pids()}
         return replace(
             self._look(),
             started=self._started,
@@ -101,7 +102,7 @@ class Overview:
             reloads=self._reloads.facts,
             certificates=self._certificates(),
             processes=processes(named, os.getpid()),
-            collector=self.collector(),
+            collector=self._collecting.facts(),
         )
 
     def _certificates(self) -> Mapping[str, float]:

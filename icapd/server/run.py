@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from icapd.config import Config
+    from icapd.metrics.snapshot import Snapshot
     from icapd.server.interfaces import Port, Reactor
     from icapd.server.site import Generation
 
@@ -144,8 +145,11 @@ def _site(config: Config, generation: Generation, decisions: DecisionLog) -> Sit
 def _tell_metrics(site: Site, reloads: Remembered, start: _Start, collecting: Collecting) -> None:
     config, gathering = site.config, Gathering(site)
     if config.metrics is not None:
-        overview = Overview(config, lambda: snapshot_of(site, gathering, accepting=start.accepts), reloads)
-        overview.collector = collecting.facts
+
+        def look() -> Snapshot:
+            return snapshot_of(site, gathering, accepting=start.accepts)
+
+        overview = Overview(config, look, reloads, collecting)
         listen_metrics(config.metrics, overview, _reactor)
 
 

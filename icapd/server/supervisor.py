@@ -80,8 +80,7 @@ def supervise(config: Config) -> int:
     if config.control is not None:
         listen_control(config.control, reloads, supervisor.asking, supervisor.status)
     if config.metrics is not None:
-        overview = Overview(config, supervisor.snapshot, reloads, supervisor.pids)
-        overview.collector = supervisor.collecting.facts
+        overview = Overview(config, supervisor.snapshot, reloads, supervisor.collecting, supervisor.pids)
         listen_metrics(config.metrics, overview, _reactor)
     sweep(config)
     _reactor.callWhenRunning(supervisor.begin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from icapd.metrics.snapshot import (
     CollectorFacts,
     ListFile,
+    OutputFacts,
     ProcessFacts,
     ReloadFacts,
     ScannerFacts,
@@ -34,5 +35,5 @@ def full() -> Snapshot:
         reloads=ReloadFacts(1, 0, NOW - 60, 0.5),
         certificates={"icaps": NOW + HOUR, "ca": NOW + 2 * HOUR},
         processes=(ProcessFacts("main", 1 << 20, 9, 1.25), ProcessFacts("children", 2 << 20, 5)),
-        collector=CollectorFacts(True, 12, 0),
+        collector=CollectorFacts(True, 1, (OutputFacts("store", 7, 12, 0.5),)),
     )

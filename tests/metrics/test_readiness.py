@@ -7,7 +7,14 @@ from dataclasses import replace
 import pytest
 
 from icapd.metrics.readiness import is_ready, readiness
-from icapd.metrics.snapshot import CollectorFacts, ReloadFacts, ScannerFacts, Serving, WorkerFacts
+from icapd.metrics.snapshot import (
+    CollectorFacts,
+    OutputFacts,
+    ReloadFacts,
+    ScannerFacts,
+    Serving,
+    WorkerFacts,
+)
 from tests.metrics.shots import NOW, full
 
 
@@ -28,7 +35,8 @@ def test_all_is_well() -> None:
             "database_age": 7200,
         }
     ]
-    assert told["collector"] == {"up": True, "lag_bytes": 12}
+    store = {"output": "store", "lag": 0.5, "lag_bytes": 12, "failed": ""}
+    assert told["collector"] == {"up": True, "outputs": [store]}
     assert told["workers"] == {"wanted": 2, "ready": 2}
     lists = told["lists"]
     assert isinstance(lists, list)
@@ -62,6 +70,10 @@ def test_not_ready(change: dict[str, object], problem: str) -> None:
         ),
         ({"reloads": ReloadFacts(0, 1, NOW, 0.1, ("policy.yaml:1: no",))}, "the last reload was refused"),
         ({"collector": CollectorFacts(False)}, "the collector does not run"),
+        (
+            {"collector": CollectorFacts(True, 0, (OutputFacts("udp://a:514", failed="no route"),))},
+            "udp://a:514 takes no records: no route",
+        ),
     ],
 )
 def test_degraded_is_ready(change: dict[str, object], text: str) -> None:

@@ -18,7 +18,7 @@ from twisted.internet.task import Clock
 
 from icapd.config import load_config
 from icapd.events.store import open_store
-from icapd.metrics.snapshot import CollectorFacts
+from icapd.metrics.snapshot import CollectorFacts, OutputFacts
 from icapd.server.collecting import Collecting, order_of, start
 from tests.events.recorded import line
 from tests.server.asking import Asking, reqmod
@@ -26,6 +26,8 @@ from tests.server.working import Load, alive, descendants, kill, until, working
 from tests.serving import serving
 
 STORED: dict[str, Any] = {"events": {"store": "auto"}}
+
+REPORT = {"output": "store", "records": 7, "behind": 1, "lag": 0.5, "failed": ""}
 
 
 def collectors(pid: int) -> list[int]:
@@ -188,9 +190,8 @@ def test_one_that_ends_at_once_is_started_ever_less_often(tmp_path: Path) -> Non
         starts.append(reactor.seconds())
         if len(starts) == 2:
             raise OSError(11, "no more processes")
-        code = (
-            "print('[{\"behind\": 1}]', flush=True); import sys; sys.stdin.read()" if len(starts) == 5 else ""
-        )
+        code = f"print({json.dumps([REPORT])!r}, flush=True); import sys; sys.stdin.read()"
+        code = code if len(starts) == 5 else ""
         return subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     collecting = Collecting(reactor, begin)
@@ -202,8 +203,8 @@ def test_one_that_ends_at_once_is_started_ever_less_often(tmp_path: Path) -> Non
     assert starts == pytest.approx([0.0, 0.1, 0.3, 0.7, 1.5], abs=0.11)
     (reader,) = reactor.readers
     until(lambda: bool(reader.doRead() or reader.report))
-    assert collecting.status() == {"pid": reader.pid, "restarts": 3, "outputs": [{"behind": 1}]}
-    assert collecting.facts() == CollectorFacts(up=True, lag=1, restarts=3)
+    assert collecting.status() == {"pid": reader.pid, "restarts": 3, "outputs": [REPORT]}
+    assert collecting.facts() == CollectorFacts(True, 3, (OutputFacts("store", 7, 1, 0.5),))
     collecting.end()
     assert not alive(reader.pid)
     assert reactor.readers == []
