@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from icapd.config import Config, load_config
+from icapd.events.store import open_store
 from icapd.server.keeping import Texts
 from tests.server.asking import Asking, reqmod
 from tests.server.working import until
@@ -58,7 +59,10 @@ def test_a_failure_is_told_and_leaves_nothing(
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_each_policy_that_is_served_is_kept_and_recorded(tmp_path: Path, workers: str) -> None:
-    with serving(tmp_path, options={"workers": workers}) as running, Asking(running.icap) as peer:
+    with (
+        serving(tmp_path, options={"workers": workers, "events": {"store": "auto"}}) as running,
+        Asking(running.icap) as peer,
+    ):
         assert peer.ask(reqmod()).status == 204
         text = '{"access": [{"when": {"method": ["TRACE"]}, "action": "block"}]}'
         (tmp_path / "policy.yaml").write_text(text)
@@ -70,6 +74,10 @@ def test_each_policy_that_is_served_is_kept_and_recorded(tmp_path: Path, workers
     assert len(served) == len(set(served)) == 2 * int(workers)
     first, second = dict.fromkeys(digest for _, digest in served)
     assert f"reloaded: policy {second}" in running.child.output()
-    kept = {file.stem: json.loads(file.read_text()) for file in (tmp_path / "events.db.policies").glob("*")}
-    assert kept.get(second, {str(tmp_path / "policy.yaml"): text}) == {str(tmp_path / "policy.yaml"): text}
     assert first != second
+    waiting = tmp_path / "events.db.policies" / f"{second}.json"
+    store = open_store(tmp_path / "events.db")
+    kept = json.loads(waiting.read_bytes()) if waiting.exists() else store.policy_text(second)
+    assert kept == {str(tmp_path / "policy.yaml"): text}
+    assert store.policy_text(first) is not None
+    store.close()
