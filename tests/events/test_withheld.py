@@ -145,7 +145,7 @@ PASSWORDS: dict[str, Callable[[str], bytes]] = {
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_password_is_in_no_output(tmp_path: Path, workers: str) -> None:
     passwords = ["hunter2", "hunter22", "hunter222"]  # base64 with padding, and without
-    with serving(tmp_path, options={"workers": workers}) as running:
+    with serving(tmp_path, options={"workers": workers, "events": {"store": "auto"}}) as running:
         for password in passwords:
             for message in PASSWORDS.values():
                 with Asking(running.icap) as peer:
@@ -154,7 +154,7 @@ def test_a_password_is_in_no_output(tmp_path: Path, workers: str) -> None:
         assert "Traceback" not in running.child.output()
     traces = [b"hunter", *(base64.b64encode(b"x" * shift + b"hunter2xx")[4:8] for shift in range(3))]
     files = [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "policy.yaml"]
-    assert tmp_path / "decisions.log" in files
+    assert {tmp_path / "decisions.log", tmp_path / "events.db"} <= set(files)
     for file in files:
         data = file.read_bytes()
         assert not [trace for trace in traces if trace in data], file
