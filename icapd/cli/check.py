@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -96,14 +97,15 @@ class _Checked:
         pages = self._page()
         if self.config is None:
             self._policy(file, document, pages)
-        else:
+            return
+        with ThreadPoolExecutor(1) as aside:  # Squid looks at its part while the linter works
+            said = aside.submit(lambda config: tuple(_squid(config)), self.config) if squid else None
             self._policy(self.config.policy, None, pages)
-        if self.config is not None:
             self.findings += _tls(self.config)
             self.findings += receiver_findings(self.config)
             self.findings += self._adapters(self.config)
             self.findings += _authority(self.config)
-            self.findings += _squid(self.config) if squid else ()
+            self.findings += () if said is None else said.result()
 
     def _page(self) -> Pages:
         try:
