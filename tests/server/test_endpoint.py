@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
+from twisted.internet.task import Clock
 
 from icapd.errors import IcapdError
-from icapd.server.endpoint import MAX_HEAD, MAX_OPEN
+from icapd.server.endpoint import FRESH, MAX_HEAD, MAX_OPEN, SECONDS, _Endpoint
+from tests.server.doubles import Link
 from tests.server.measuring import METRICS, get, port_of, ready
 from tests.serving import serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from icapd.metrics.snapshot import Snapshot
+    from icapd.server.endpoint import Telling
     from tests.serving import Served
 
 
@@ -98,12 +102,36 @@ def test_connections_are_bounded_and_come_back(port: int) -> None:
         assert time.monotonic() < deadline
 
 
-@pytest.mark.slow
-def test_who_says_nothing_is_cut(port: int) -> None:
-    with socket.create_connection(("127.0.0.1", port), 30) as link:
-        link.sendall(b"GET /healthz HTTP/1.1\r\n")
-        with pytest.raises(ConnectionResetError):
-            link.recv(1)
+def test_who_says_nothing_is_cut() -> None:
+    clock, link = Clock(), Link()
+    factory = _Endpoint(cast("Telling", None), clock)
+    request = factory.buildProtocol(None)
+    request.makeConnection(link)  # type: ignore[no-untyped-call]
+    request.dataReceived(b"GET /healthz HTTP/1.1\r\n")
+    clock.advance(SECONDS - 1)
+    assert not link.aborted
+    clock.advance(1)
+    assert link.aborted
+    request.dataReceived(b"\r\n")
+    assert link.held == b""
+    request.connectionLost()
+    assert factory.count == 0
+
+
+def test_an_answer_is_made_once_in_a_while_and_a_fault_costs_nothing_else() -> None:
+    clock, made = Clock(), []
+
+    class Fails:
+        def snapshot(self) -> Snapshot:
+            made.append(clock.seconds())
+            raise ZeroDivisionError
+
+    answers = _Endpoint(Fails(), clock).answers
+    for _ in range(5):
+        assert answers.get("/metrics", open_metrics=False)[0] == 500
+    clock.advance(FRESH)
+    answers.get("/metrics", open_metrics=False)
+    assert made == [0.0, FRESH]
 
 
 def test_an_address_that_cannot_be_had_is_one_line(

@@ -87,8 +87,7 @@ def test_counters_never_go_back_when_workers_die(tmp_path: Path) -> None:
         assert ready(port) == (200, ready(port)[1])
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_readiness_tells_of_reloads_lists_and_certificates(tmp_path: Path, workers: int) -> None:
+def test_readiness_tells_of_reloads_lists_and_certificates(tmp_path: Path) -> None:
     certificate, key = make_certificate(tmp_path)
     (tmp_path / "ads.txt").write_text("ads.example\n")
     policy: dict[str, Any] = {"lists": {"ads": {"domains": ["ads.txt"]}}, "access": []}
@@ -96,7 +95,7 @@ def test_readiness_tells_of_reloads_lists_and_certificates(tmp_path: Path, worke
         "listen": ["icap://127.0.0.1:0", "icaps://127.0.0.1:0"],
         "tls": {"certificate": str(certificate), "key": str(key)},
     }
-    with working(tmp_path, workers=workers, policy=policy, **options, **METRICS) as served:
+    with working(tmp_path, policy=policy, **options, **METRICS) as served:
         port = port_of(served)
         status, was = ready(port)
         assert (status, was["reload"]["result"], was["degraded"]) == (200, "none", [])
