@@ -73,6 +73,7 @@ class Collecting:
         self.restarts = 0
         self._reactor = reactor
         self._start = start
+        self._first: Config | None = None
         self._order: dict[str, Any] | None = None
         self._link: _Link | None = None
         self._later: Any = None
@@ -80,8 +81,10 @@ class Collecting:
         self._ended = False
 
     def serve(self, config: Config) -> None:
-        """Have done what `config` says, from now on."""
-        order = order_of(config)
+        """Have done what `config` says, from now on; the decision log stays that of the first one."""
+        if self._first is None:
+            self._first = config
+        order = order_of(config.model_copy(update={"decisions": self._first.decisions}))
         if order == self._order or self._ended:
             return
         self._order = order
