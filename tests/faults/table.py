@@ -112,6 +112,8 @@ FAULTS = (
         "the decision log's disk is full",
         (
             "faults/test_disk.py::test_lines_that_the_disk_cannot_hold_are_counted",
+            "faults/test_disk.py::test_lines_that_nobody_takes_from_a_worker_are_counted",
+            "events/test_log.py::test_a_real_disk_that_is_full_for_a_while",
             "server/test_run.py::test_a_pipe_that_nobody_reads_does_not_stop_answers",
         ),
     ),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +89,27 @@ def test_lines_that_the_disk_cannot_hold_are_counted(tmp_path: Path, small_disk:
     assert len(numbers) == len(set(numbers)) == sent - int(lost)
     assert 0 < int(lost) < 1500
     assert set(range(1501, 1801)) <= set(numbers)
+
+
+def test_lines_that_nobody_takes_from_a_worker_are_counted(tmp_path: Path) -> None:
+    """The supervisor stands still until a worker's memory for lines is full; answers do not wait for it."""
+    sent = 1400  # of 4 kB
+    with serving(tmp_path, options={"workers": "2"}) as served, Asking(served.icap) as peer:
+        assert peer.ask(reqmod()).status == 204
+        os.kill(served.pid, signal.SIGSTOP)
+        try:
+            for number in range(sent):
+                assert peer.ask(reqmod(f"http://a.example/{number}/{'x' * 3900}")).status == 204
+        finally:
+            os.kill(served.pid, signal.SIGCONT)
+        until(lambda: b'"event":"lost"' in (tmp_path / "decisions.log").read_bytes())
+        assert peer.ask(reqmod()).status == 204
+        assert served.child.stop() == 0
+    records = [json.loads(line) for line in (tmp_path / "decisions.log").read_bytes().splitlines()]
+    (lost,) = check_gaps(records).values()
+    assert 0 < lost < sent
+    assert sum("event" not in record for record in records) == sent + 2 - lost
+    assert {record["why"] for record in records if record.get("event") == "lost"} == {"the log was behind"}
 
 
 def read(line: bytes) -> dict[str, Any] | None:
