@@ -8,7 +8,7 @@ none in time is a ScanError, and its `on_error` says what that means. All deadli
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -209,7 +209,7 @@ class Scanners:
         key = Key(body.key, (shape, names), f"{self.tag}-{self._policy_digest}")
         known = self._cache.find(key)
         if known is not None:
-            return replace(known, cached=True)
+            return Scan(known.findings, known.errors, known.facts, cached=True)
         self._waiting += 1
         try:
             return await self._cache.ask(key, partial(self._scan, tx, shape, body, adapters))

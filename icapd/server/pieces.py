@@ -30,13 +30,13 @@ def keep_freed_memory() -> None:
         libc.mallopt(_M_MMAP_THRESHOLD, _APART)
 
 
-def payload_of(wire: bytes, spans: Sequence[tuple[int, int]]) -> list[Buffer]:
-    """Return the payload at `spans` of chunked coding: as views of `wire`, or joined if it is little."""
+def payload_of(wire: bytes, spans: Sequence[tuple[int, int]]) -> tuple[list[Buffer], int]:
+    """Return the payload at `spans` of chunked coding, and its size: views of `wire`, or joined if little."""
     size = sum([end - start for start, end in spans])
     if size >= _SMALL * len(spans) and size * 8 >= len(wire) * 7:
         view = memoryview(wire)
-        return [view[start:end] for start, end in spans]
-    return [b"".join([wire[start:end] for start, end in spans])]
+        return [view[start:end] for start, end in spans], size
+    return [b"".join([wire[start:end] for start, end in spans])], size
 
 
 class Pieces:
@@ -64,6 +64,11 @@ class Pieces:
             del self._ends[len(parts) - 1 :]
         else:
             parts.append(bytearray(piece))
+
+    def extend(self, pieces: Sequence[Buffer], size: int) -> None:
+        """Add several, `size` bytes in all, none of which is to be copied."""
+        self._parts += pieces
+        self.size += size
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""

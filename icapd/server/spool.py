@@ -132,8 +132,7 @@ class Spool:
 
     def add_run(self, wire: bytes, spans: Sequence[tuple[int, int]]) -> bool:
         """Take the payload at `spans` of chunked coding, as `add` does; `wire` may be kept."""
-        pieces = payload_of(wire, spans)
-        return self._take(pieces, sum(map(len, pieces)))
+        return self._take(*payload_of(wire, spans))
 
     def _take(self, pieces: Sequence[Buffer], size: int) -> bool:
         self.size += size
@@ -220,8 +219,10 @@ class Spool:
     def _keep(self, pieces: Sequence[Buffer], size: int) -> None:
         memory = self._memory
         assert memory is not None  # noqa: S101  # _fits
-        for piece in pieces:
-            memory.add(piece)
+        if len(pieces) == 1:
+            memory.add(pieces[0])
+        else:
+            memory.extend(pieces, size)
         self._spools.memory += size
 
     def _moved(self, memory: Pieces) -> bool:

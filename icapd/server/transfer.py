@@ -39,7 +39,6 @@ _PREVIEW_PAUSE = 2.0  # s; a preview that pauses so long begins a stream, if its
 _DRIP = 16 * 1024  # bytes/s; what comes faster is no drip
 _SNIFFED = 4096
 _SQUIDS = 65_535  # bytes of the longest body that Squid keeps a copy of (BodyPipe::MaxCapacity)
-_UNASKED = frozenset({PREVIEW, AWAITING})  # an answer now would be one to the preview
 
 
 class Line(Protocol):
@@ -231,7 +230,8 @@ class Transfer:
 
     def pump(self) -> None:
         """Send what is due, as long as the client takes it."""
-        if self._over or self._conn.state in _UNASKED:
+        state = self._conn.state
+        if self._over or state is PREVIEW or state is AWAITING:  # an answer now would be one to the preview
             return
         delivery, sender = self._delivery, self._sender
         now = self._line.site.seconds

@@ -32,12 +32,18 @@ def test_small_pieces_are_joined() -> None:
 def test_a_view_is_kept_of_what_is_payload_all_but_a_little() -> None:
     wire = b"2000\r\n" + b"a" * 8192 + b"\r\n" + b"2000\r\n" + b"b" * 8192 + b"\r\n"
     spans = ((6, 8198), (8206, 16398))
-    assert payload_of(wire, spans) == [b"a" * 8192, b"b" * 8192]
-    assert all(isinstance(piece, memoryview) for piece in payload_of(wire, spans))
+    pieces, size = payload_of(wire, spans)
+    assert (pieces, size) == ([b"a" * 8192, b"b" * 8192], 16384)
+    assert all(isinstance(piece, memoryview) for piece in pieces)
+    kept = Pieces()
+    kept.add(b"x")
+    kept.extend(pieces, size)
+    assert kept.read(8190, 6) == b"aaabbb"
+    assert kept.size == 16385
 
 
 def test_payload_that_is_little_of_what_came_lets_go_of_it() -> None:
     wire = b"1\r\na\r\n" * 1000
     spans = tuple((at + 3, at + 4) for at in range(0, 6000, 6))
-    assert payload_of(wire, spans) == [b"a" * 1000]
-    assert payload_of(b"x" * 100_000 + b"y" * 5000, ((100_000, 105_000),)) == [b"y" * 5000]
+    assert payload_of(wire, spans) == ([b"a" * 1000], 1000)
+    assert payload_of(b"x" * 100_000 + b"y" * 5000, ((100_000, 105_000),)) == ([b"y" * 5000], 5000)
