@@ -195,21 +195,27 @@ class Store:
 
     def found(self, search: Search = _ALL, *, limit: int | None = None, after: int = 0) -> Iterator[Stored]:
         """Yield what `search` finds, with its number; only numbers above `after`. Raises StoreError."""
+        if limit is not None:
+            yield from reversed(self._newest(search, limit, after))
+            return
         with errors_of(self.path):
             condition, values = where(search, self.connection)
-            rows = self.connection.execute(numbers_of(condition, newest=limit is not None), (*values, after))
+            rows = self.connection.execute(numbers_of(condition, newest=False), (*values, after))
             numbers = array("q")
             while page := rows.fetchmany(_PAGE):
                 numbers.extend(n for (n,) in page)
-        if limit is None:
-            yield from self._read(numbers, search)
-            return
-        last: list[Stored] = []
-        for each in self._read(numbers, search):
-            if len(last) == limit:
-                break
-            last.append(each)
-        yield from reversed(last)
+        yield from self._read(numbers, search)
+
+    def _newest(self, search: Search, limit: int, after: int) -> list[Stored]:
+        """Return the last `limit` that `search` finds, the newest first."""
+        found: list[Stored] = []
+        with errors_of(self.path):
+            condition, values = where(search, self.connection)
+            rows = self.connection.execute(numbers_of(condition, newest=True), (*values, after))
+            while len(found) < limit and (page := rows.fetchmany(min(limit, _PAGE))):
+                found += self._read(array("q", (n for (n,) in page)), search)
+            rows.close()
+        return found[:limit]
 
     def _read(self, numbers: array[int], search: Search) -> Iterator[Stored]:
         """Yield the rows of these numbers that are still there, in their order."""
