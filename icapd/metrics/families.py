@@ -114,7 +114,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "icapd_certificate_expiry_timestamp_seconds",
         "gauge",
-        "When a certificate ends: icaps (tls.certificate), ca (squid.ca), where the file can be read.",
+        "When a certificate ends: icaps (tls.certificate), ca (what clients trust: the .crt of squid.ca).",
         ("certificate",),
     ),
     # The processes

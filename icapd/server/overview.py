@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from icapd.errors import IcapdError
+from twisted.internet.ssl import Certificate
+
 from icapd.metrics.processes import processes, started
 from icapd.metrics.snapshot import ReloadFacts, Snapshot, WorkerFacts
-from icapd.pki import read_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from icapd.server.reload import Reloaded
     from icapd.server.site import Site
 
+_FIRST = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", re.DOTALL)
 _LOOK = 300.0  # s between two looks at certificates
 
 
@@ -72,6 +75,15 @@ def snapshot_of(site: Site, gathering: Gathering, *, accepting: bool) -> Snapsho
     )
 
 
+def _end_of(pem: bytes) -> float:
+    """Return when the first certificate of a PEM file ends, in seconds of the epoch. Raises what it likes."""
+    match = _FIRST.search(pem)
+    if match is None:
+        raise ValueError("no certificate")
+    text = Certificate.loadPEM(match[0]).original.get_notAfter().decode("ascii")
+    return dt.datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=dt.UTC).timestamp()
+
+
 class Overview:
     """Snapshots: `look` says how what serves is; the rest is added. `pids` names the workers' processes."""
 
@@ -111,11 +123,11 @@ class Overview:
         if now - self._looked >= _LOOK:
             self._looked = now
             config = self._config
-            files = {"ca": config.squid.ca}
+            files = {"ca": config.squid.ca.with_suffix(".crt")}  # without the key, which is not ours to read
             if config.tls is not None:
                 files["icaps"] = config.tls.certificate
             self._ends = {}
             for name, file in files.items():
-                with suppress(IcapdError, OSError):
-                    self._ends[name] = read_certificate(file).not_after.timestamp()
+                with suppress(Exception):  # whatever is wrong with a file, it is told by who uses it
+                    self._ends[name] = _end_of(file.read_bytes())
         return self._ends
