@@ -116,7 +116,8 @@ def _load(old: Config, serving: Generation, workers: int) -> tuple[Config, Gener
         load = load_kept if workers == 1 else load_generation
         generation = load(config, serving)
         if generation.policy is not serving.policy:
-            gc.freeze()  # nothing in it goes round in a circle: it goes when it is let go of
+            gc.collect()  # or what is garbage now would stay for ever
+            gc.freeze()  # nothing in a policy goes round in a circle: it goes when it is let go of
         return config, generation
 
 

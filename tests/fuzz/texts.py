@@ -34,7 +34,7 @@ from tests.fuzz.targets import target
 from tests.lists.formats.test_read import HOSTILE, JUNK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
 @functools.cache
@@ -176,6 +176,16 @@ def policy_tests(value: tuple[Any, list[tuple[int, str, Any]]]) -> None:
     _loaded("tests-under-fuzz.yaml", _pretty(changed_tree(*value)), lambda path: read_suite(path, 1e9))
 
 
+def _lines(mark: Any) -> Iterator[int]:
+    """All lines of a document's marks: a number, or the number of a part and the marks of its parts."""
+    if isinstance(mark, int):
+        yield mark
+        return
+    yield mark[0]
+    for part in mark[1].values() if isinstance(mark[1], dict) else mark[1]:
+        yield from _lines(part)
+
+
 @target("yaml", spoilt_text(_pretty(POLICY), "a: [b, {c: d}]\ne: |\n  f\n", "a: &x {b: 1}\nc: *x\n", more=CHANGED), spare=8 << 20,
         known=("[" * 3000, "a: " + "9" * 5000, "a: " + "{a: " * 500, '"\\ud800": x', "? ? ? a"))  # fmt: skip
 def yaml(text: str) -> None:
@@ -184,7 +194,7 @@ def yaml(text: str) -> None:
     except ConfigErrors as errors:
         _told(errors)
         return
-    assert all(line >= 1 for line in document.lines.values())
+    assert all(line >= 1 for line in _lines(document.marks))
 
 
 LISTS = (

@@ -150,6 +150,7 @@ def test_a_hundred_reloads_under_load_cost_no_request(tmp_path: Path) -> None:
         stop.set()
         thread.join()
         assert sorted(map(sorted, tags.values())) == [[200], [204]]
+        until(lambda: peer.ask(BAD).status == 200)  # the last file's policy: all before it has been loaded
         (tmp_path / "policy.yaml").write_text(BROKEN)
         os.kill(running.pid, signal.SIGHUP)
         until(lambda: "reload refused" in running.child.output())

@@ -21,7 +21,7 @@ class Bytes:
 
     def __init__(self, content: bytes) -> None:
         self.size = len(content)
-        self.sha256 = hashlib.sha256(content).hexdigest()
+        self.key = self.sha256 = hashlib.sha256(content).hexdigest()
         self._content = content
 
     def read(self, offset: int, size: int) -> bytes:

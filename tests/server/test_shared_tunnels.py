@@ -12,6 +12,7 @@ import pytest
 from icapd.server import shared_tunnels as module
 from icapd.server.shared_tunnels import SharedStore, make_table
 from icapd.server.tunnels import Ticket, Tunnel
+from tests.server.working import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,6 +108,8 @@ def test_a_writer_that_is_killed_at_any_moment_leaves_whole_records_and_no_lock(
             while True:
                 number += 1
                 store.put(keys[number % 8], Tunnel(f"{number}." * 40, str(number), float(number)))
+        if not life:
+            until(lambda: all(SharedStore(table, 0).find(key) for key in keys))
         time.sleep(0.01 + 0.003 * life)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
