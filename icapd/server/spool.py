@@ -98,7 +98,10 @@ class Spools:
 class Spool:
     """One body (an adapters.model.Body once `end` was called). Close it, or its share is lost for good."""
 
-    __slots__ = ("_aside", "_file", "_mark", "_memory", "_on_disk", "_sha256", "_spools", "key", "size")
+    __slots__ = (
+        *("_aside", "_file", "_mark", "_memory", "_on_disk", "_sha256", "_spools"),
+        *("is_keyed", "key", "size"),
+    )
 
     def __init__(self, spools: Spools) -> None:
         self._spools = spools
@@ -109,6 +112,7 @@ class Spool:
         self._mark = Poly1305(spools.secret)
         self._sha256 = ""
         self.size = 0  # bytes that have come, those aside among them
+        self.is_keyed = True  # False: nobody will ask for the key
         self.key = ""
 
     @property
@@ -136,9 +140,10 @@ class Spool:
 
     def _take(self, pieces: Sequence[Buffer], size: int) -> bool:
         self.size += size
-        update = self._mark.update
-        for piece in pieces:
-            update(piece)
+        if self.is_keyed:
+            update = self._mark.update
+            for piece in pieces:
+                update(piece)
         if not self._aside and self._fits(size):
             self._keep(pieces, size)
             return True
@@ -158,7 +163,7 @@ class Spool:
 
     def end(self) -> None:
         """Note that the body is whole."""
-        self.key = f"{self._mark.finalize().hex()}-{self.size}"
+        self.key = f"{self._mark.finalize().hex()}-{self.size}" if self.is_keyed else ""
 
     def read(self, offset: int, size: int) -> bytes:
         """Return up to `size` bytes from `offset`."""

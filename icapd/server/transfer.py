@@ -92,6 +92,7 @@ class Transfer:
         transfer._begun = transfer._verbatim = True
         transfer._answer = UseVirgin()
         transfer._delivery.freed = True
+        transfer._spool.is_keyed = False
         return transfer
 
     @property
@@ -108,6 +109,7 @@ class Transfer:
         """Send on what comes, unread, as `answer` says."""
         self._answer = answer
         self._delivery.freed = True
+        self._spool.is_keyed = False
         self._settle()
 
     # -- what comes ------------------------------------------------------------------------------
@@ -250,6 +252,7 @@ class Transfer:
         elif delivery.received and self._spool.settled:  # what still comes is sent as it comes
             self._spool.close()
             self._spool = self._line.site.spools.open()
+            self._spool.is_keyed = False
             delivery.received = delivery.sent = 0
 
     # -- time, and the end -----------------------------------------------------------------------

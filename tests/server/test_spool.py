@@ -48,6 +48,31 @@ def test_a_body_is_what_came_however_it_came(
     assert (budget.memory, budget.disk) == (0, 0)
 
 
+def test_keys_are_of_content_alone(tmp_path: Path) -> None:
+    budget = spools(tmp_path)
+    keys = []
+    for cuts in ((2000,), (700, 2000), (1, 2, 1900, 2000)):
+        spool = budget.open()
+        at = 0
+        for cut in cuts:
+            spool.add_run(b"x" + PATTERN[at:cut], ((1, 1 + cut - at),))
+            at = cut
+        spool.end()
+        keys.append(spool.key)
+        spool.close()
+    assert len(set(keys)) == 1
+    for content in (PATTERN[:1999], PATTERN[:1999] + b"?", b""):
+        spool = budget.open()
+        spool.add(content)
+        spool.end()
+        assert spool.key not in keys
+        spool.close()
+    other = spools(tmp_path).open()  # another process, as it were
+    other.add(PATTERN[:2000])
+    other.end()
+    assert other.key not in keys
+
+
 def test_a_file_has_no_name(tmp_path: Path) -> None:
     spool = spools(tmp_path).open()
     assert spool.add(PATTERN[:2000])
