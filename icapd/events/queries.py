@@ -69,7 +69,12 @@ def where(search: Search, connection: sqlite3.Connection) -> _Sql:
             "n IN (SELECT n FROM records INDEXED BY records_host WHERE host = ? OR host LIKE ? ESCAPE '\\')"
         )
         values += [name, f"%.{literal}"]
-    return " AND ".join(terms) or "1", values
+    return " AND ".join(terms) or "1", [_bindable(each) for each in values]
+
+
+def _bindable(value: object) -> object:
+    """Return what SQLite takes for it: of half a surrogate pair, as arguments may hold, there is no UTF-8."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _action(wanted: str, connection: sqlite3.Connection, terms: list[str], values: list[object]) -> None:

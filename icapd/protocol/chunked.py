@@ -90,6 +90,8 @@ class ChunkReader:
 
         One DataReceived covers as many chunks as `data` holds. Raises RemoteProtocolError(400), (413).
         """
+        if at == len(data):
+            return None, at
         if self._end is not None:
             return self._read_trailer(data, at)
         run = _Run(data, at)

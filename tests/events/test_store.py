@@ -223,3 +223,9 @@ def test_times_of_all_zones(store: Store) -> None:
     since = datetime(2026, 11, 24, 10, 0, 1, tzinfo=UTC)
     assert list(store.search(Search(since=since, until=since + timedelta(milliseconds=1)))) == [record(1)]
     assert list(store.search(Search(until=since))) == []
+
+
+@pytest.mark.parametrize("name", ["user", "host", "rule", "action", "threat", "id"])
+def test_of_what_is_no_utf8_nothing_is_found(store: Store, name: str) -> None:
+    store.add([record(1)], AT)
+    assert list(store.search(Search(**{name: "\udcff"}))) == []  # type: ignore[arg-type]
