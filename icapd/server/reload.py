@@ -111,12 +111,12 @@ class Reloader:
 
 
 def _load(old: Config, serving: Generation, workers: int) -> tuple[Config, Generation]:
+    gc.collect()  # or what is garbage now would stay, frozen below; what serves is frozen, so this is short
     with gently():
         config = share_of(load_config(old.file), workers)
         load = load_kept if workers == 1 else load_generation
         generation = load(config, serving)
         if generation.policy is not serving.policy:
-            gc.collect()  # or what is garbage now would stay for ever
             gc.freeze()  # nothing in a policy goes round in a circle: it goes when it is let go of
         return config, generation
 
