@@ -30,6 +30,7 @@ _USUAL = frozenset(
     )
 )
 _REFUSED = re.compile(r"0(?:\.0{0,3})?")
+_WEIGHT = re.compile(r"0\.[0-9]{1,3}")  # RFC 9110 §12.4.2; 1 says nothing
 
 
 def scannable(raw: bytes, headers: Headers, *, drops_range: bool) -> bytes | None:
@@ -71,19 +72,20 @@ def readable_codings(value: str) -> str | None:
     """
     kept: list[str] = []
     named: set[str] = set()
-    others = ""  # the parameters of a `*` that accepts
+    others = ""  # the weight of a `*` that accepts
     changed = False
     for element in filter(None, (part.strip(" \t") for part in value.split(","))):
         name, _, parameters = element.partition(";")
         name = name.strip(" \t").lower()
         parameters = parameters.strip(" \t")
-        refused = _REFUSED.fullmatch(_quality(parameters)) is not None
+        quality = _quality(parameters)
+        refused = _REFUSED.fullmatch(quality) is not None
         if refused or name in _READABLE:
             named.add(name)
             kept.append(element)
         elif name == "*":
             changed = True
-            others = f";{parameters}" if parameters else ";"
+            others = f";q={quality}" if _WEIGHT.fullmatch(quality) else ";"  # each of CODINGS gets it: no more
         else:
             changed = True
     if not changed or not value.isascii():

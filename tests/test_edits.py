@@ -34,6 +34,7 @@ def test_what_can_be_decoded_stays(value: str) -> None:
         ("compress, gzip;q=0.5", "gzip;q=0.5"),
         ("*", "gzip, deflate, br, zstd"),
         ("br;q=0, *;q=0.3", "br;q=0, gzip;q=0.3, deflate;q=0.3, zstd;q=0.3"),
+        ("gzip, *;" + "x" * 500 + ";q=0.5", "gzip, deflate;q=0.5, br;q=0.5, zstd;q=0.5"),
         ("gzip;q=1, rubbish;q=0.0001", "gzip;q=1"),
         ("d\xe4, gzip", "identity"),
     ],
