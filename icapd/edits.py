@@ -85,7 +85,7 @@ def readable_codings(value: str) -> str | None:
             kept.append(element)
         elif name == "*":
             changed = True
-            others = f";q={quality}" if _WEIGHT.fullmatch(quality) else ";"  # each of CODINGS gets it: no more
+            others = f";q={quality}" if _WEIGHT.fullmatch(quality) else ";"  # for each of CODINGS
         else:
             changed = True
     if not changed or not value.isascii():
