@@ -39,6 +39,8 @@ class Texts:
         """
         if self._store is None or not self._before or self._before != self._read():
             return
+        if not self._store.parent.is_dir():
+            return  # there is no store either, and whoever opens the log or the store tells why
         directory = policies_directory(self._store)
         new = directory / f".{digest}.{os.getpid()}"
         try:

@@ -133,7 +133,7 @@ def test_a_child_that_stands_still_is_killed_in_time() -> None:
         assert found.contents == [("", ZIP)]
         assert await idle(pool) != pid
 
-    with_children(call, seconds=0.5)
+    with_children(call, seconds=3.0)
 
 
 def test_who_waits_too_long_hears_that_nobody_was_free() -> None:

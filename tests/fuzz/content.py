@@ -60,6 +60,7 @@ TWICE = tuple(MAKERS["gzip"](each) for each in CODED.values())
         spoilt_bytes(*CODED.values(), *TWICE, most=3),
     ),
     spare=SPARE,
+    claims=True,
 )
 def content_encoding(value: tuple[list[str], bytes]) -> None:
     names, data = value
@@ -106,7 +107,7 @@ NUMBERS = (
 NAMES = st.sampled_from(["", "a.zip", "a.tar", "a.exe", "a.docx", "a.rar"])
 
 
-@target("archives", st.tuples(NAMES, spoilt_bytes(*ARCHIVES, more=NUMBERS)), spare=SPARE)
+@target("archives", st.tuples(NAMES, spoilt_bytes(*ARCHIVES, more=NUMBERS)), spare=SPARE, claims=True)
 def archives(value: tuple[str, bytes]) -> None:
     name, data = value
     _walked(data, Shape(names=(name,) if name else ()))
@@ -130,6 +131,7 @@ MEDIA = ("multipart/form-data; boundary=b", 'multipart/mixed; boundary="b"', "me
     "multipart",
     st.tuples(st.sampled_from(MEDIA) | spoilt_text(*MEDIA), spoilt_bytes(FORM, MAIL, more=BETWEEN)),
     spare=SPARE,
+    claims=True,
 )
 def multipart(value: tuple[str, bytes]) -> None:
     media, data = value
@@ -156,7 +158,7 @@ PDF_PIECES = (b"stream\n", b"endstream", b"endobj", b"obj", b"<<", b">>", b"/Fil
               b"/Filter/RunLengthDecode", b"/Length 99999999999", b"/#4a#53", b"(((", b")", b"%PDF-", b"/ObjStm", b"z" * 50, b"/Encrypt")  # fmt: skip
 
 
-@target("pdf", spoilt_bytes(*PDFS, more=PDF_PIECES), spare=SPARE)
+@target("pdf", spoilt_bytes(*PDFS, more=PDF_PIECES), spare=SPARE, claims=True)
 def pdfs(data: bytes) -> None:
     _looked(data, "a.pdf")
 
@@ -174,6 +176,7 @@ OLES = (
     "ole",
     st.tuples(st.sampled_from(["", "a.doc", "a.xls", "a.msi"]), spoilt_bytes(*OLES, more=NUMBERS)),
     spare=SPARE,
+    claims=True,
 )
 def oles(value: tuple[str, bytes]) -> None:
     _looked(value[1], value[0])
@@ -187,7 +190,7 @@ RTFS = (
 RTF_PIECES = (b"{", b"}", b"\\bin", b"\\bin99999999999 ", b"\\bin-5 ", b"{\\*\\objdata ", b"\\'", b"0102", b"\\objdata", b"\\u-1?", b"{\\*")  # fmt: skip
 
 
-@target("rtf", spoilt_bytes(*RTFS, more=RTF_PIECES), spare=SPARE)
+@target("rtf", spoilt_bytes(*RTFS, more=RTF_PIECES), spare=SPARE, claims=True)
 def rtfs(data: bytes) -> None:
     _looked(data, "a.rtf")
 
@@ -208,6 +211,7 @@ HTML_PIECES = (b"<script>", b"</script>", b"<!--", b"-->", b"'", b'"', b"atob('"
         st.sampled_from(["", "a.html", "a.svg", "a.xml", "a.hta"]), spoilt_bytes(*HTMLS, more=HTML_PIECES)
     ),
     spare=SPARE,
+    claims=True,
 )
 def htmls(value: tuple[str, bytes]) -> None:
     _looked(value[1], value[0])
@@ -228,14 +232,17 @@ MEMBERS = st.lists(st.sampled_from(["[Content_Types].xml", "word/vbaProject.bin"
 
 
 @target(
-    "office-packages", st.tuples(MEMBERS, spoilt_bytes(*PACKAGES, more=(*NUMBERS, *HTML_PIECES))), spare=SPARE
+    "office-packages",
+    st.tuples(MEMBERS, spoilt_bytes(*PACKAGES, more=(*NUMBERS, *HTML_PIECES))),
+    spare=SPARE,
+    claims=True,
 )
 def packages(value: tuple[tuple[str, ...], bytes]) -> None:
     _looked(value[1], "a.odt", value[0])
     _walked(value[1], Shape(names=("a.docx",)))
 
 
-@target("signatures", st.tuples(st.sampled_from(STARTS), st.binary(max_size=400)), spare=SPARE)
+@target("signatures", st.tuples(st.sampled_from(STARTS), st.binary(max_size=400)), spare=SPARE, claims=True)
 def signatures(value: tuple[bytes, bytes]) -> None:
     _looked(b"".join(value))
     _walked(b"".join(value), Shape())

@@ -35,7 +35,8 @@ SAMPLE = 40  # one of so many inputs has its memory measured
 class Target:
     """One parser under fuzz. `inputs` draws, `check` takes one of them; `known` are past findings.
 
-    `spare` bytes may be allocated whatever the input: tables and buffers of a fixed size.
+    `spare` bytes may be allocated whatever the input: tables and buffers of a fixed size. `claims`: decoders
+    ask for what a header announces, but write to no more than comes.
     """
 
     name: str
@@ -43,19 +44,25 @@ class Target:
     check: Callable[[Any], object]
     known: tuple[Any, ...] = ()
     spare: int = 1 << 20
+    claims: bool = False
 
 
 TARGETS: dict[str, Target] = {}
 
 
 def target(
-    name: str, inputs: SearchStrategy[Any], *, known: tuple[Any, ...] = (), spare: int = 1 << 20
+    name: str,
+    inputs: SearchStrategy[Any],
+    *,
+    known: tuple[Any, ...] = (),
+    spare: int = 1 << 20,
+    claims: bool = False,
 ) -> Callable[[Callable[[Any], object]], Callable[[Any], object]]:
     """Register a check under `name`."""
 
     def register(check: Callable[[Any], object]) -> Callable[[Any], object]:
         assert name not in TARGETS
-        TARGETS[name] = Target(name, inputs, check, known, spare)
+        TARGETS[name] = Target(name, inputs, check, known, spare, claims)
         return check
 
     return register

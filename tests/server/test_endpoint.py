@@ -37,10 +37,10 @@ def port(served: Served) -> int:
 def raw(port: int, *pieces: bytes) -> bytes:
     """All that comes back."""
     with socket.create_connection(("127.0.0.1", port), 20) as link:
-        for piece in pieces:
-            link.sendall(piece)
         out = b""
         try:
+            for piece in pieces:
+                link.sendall(piece)
             while data := link.recv(65536):
                 out += data
         except ConnectionResetError:
