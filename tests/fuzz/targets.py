@@ -117,9 +117,7 @@ class Meter:
             tracemalloc.stop()
         size = size_of(value)
         bound = EXPANSION * size + self.target.spare
-        if (
-            peak > bound
-        ):  # a decoder's dictionary counts when it is asked for; memory it is when it is written to
+        if peak > bound and self.target.claims:  # memory it is when it is written to
             peak = _grown(lambda: self.target.check(value))
         self.peak = max(self.peak, peak)
         assert peak <= bound, f"{peak} bytes for {size}"
