@@ -34,6 +34,8 @@ def check_regex(pattern: str) -> str:
         text = reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)
         msg = f"{pattern!r} is no regex that takes linear time (RE2): {text}"
         raise RegexError(msg) from error
+    except UnicodeEncodeError:
+        raise RegexError(f"{pattern!r} holds half a surrogate pair, which no URL can") from None
     return pattern
 
 

@@ -270,8 +270,9 @@ def accounts(text: str) -> None:
         "(a+)+$",
         "\\b\\w+\\b",
         "(?P<n>x)\\Qy\\E",
-        more=("{1000}", "(", ")", "[^", "\\p{L}", "(?=", "\\1", "*+", "++"),
+        more=("{1000}", "(", ")", "[^", "\\p{L}", "(?=", "\\1", "*+", "++", "\ud800"),
     ),
+    known=("\ud800^a+b$",),
     spare=4 << 20,
 )
 def expressions(pattern: str) -> None:
