@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("pattern", ["(?=a)", r"(a)\1", "(a", "a)(b", "[", "a{1000}{1000}", "(?<!a)b", "*", "\ud800"])
+@pytest.mark.parametrize(
+    "pattern", ["(?=a)", r"(a)\1", "(a", "a)(b", "[", "a{1000}{1000}", "(?<!a)b", "*", "\ud800"]
+)
 def test_what_is_not_linear_or_no_regex_is_refused(pattern: str) -> None:
     with pytest.raises(RegexError) as caught:
         check_regex(pattern)
