@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from icapd.cli.main import _root
+from icapd.cli.main import _root, commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,19 +52,6 @@ def page() -> str:
     ]
     parts = [_HEAD, "\n".join(["| command | |", "|---|---|", *rows, ""])]
     return "\n".join([*parts, *(line for path, command in found for line in _section(path, command))])
-
-
-def commands(
-    command: click.Command, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield a command and all below it, each with its words."""
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path[-1])
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            if found is not None and not found.hidden:
-                yield from commands(found, (*path, name))
 
 
 def _section(path: tuple[str, ...], command: click.Command) -> Iterator[str]:

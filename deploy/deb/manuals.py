@@ -15,7 +15,7 @@ import click
 from click.shell_completion import get_completion_class
 
 import icapd
-from icapd.cli.main import _root
+from icapd.cli.main import _root, commands
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,19 +33,6 @@ The rules.
 /var/log/icapd/decisions.log
 What was decided, one line each.
 """
-
-
-def commands(
-    command: click.Command, path: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, ...], click.Command]]:
-    """Yield a command and all below it, each with its words."""
-    yield path, command
-    if isinstance(command, click.Group):
-        context = click.Context(command, info_name=path[-1])
-        for name in command.list_commands(context):
-            found = command.get_command(context, name)
-            if found is not None and not found.hidden:
-                yield from commands(found, (*path, name))
 
 
 def page(path: tuple[str, ...], command: click.Command) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 import icapd
 from icapd.errors import IcapdError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COMMANDS = {
     "ca": "icapd.cli.ca:ca",
@@ -57,6 +61,19 @@ class _Commands(click.Group):
 @click.version_option(icapd.__version__, prog_name="icapd", message="%(prog)s %(version)s")
 def _root() -> None:
     """Filter what passes Squid: a web filter that answers over ICAP."""
+
+
+def commands(
+    command: click.Command, path: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Yield a command and all below it, each with its words: what its pages are made of."""
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command, info_name=path[-1])
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            if found is not None and not found.hidden:
+                yield from commands(found, (*path, name))
 
 
 def main(arguments: list[str] | None = None) -> int:
