@@ -6,7 +6,6 @@ leaves the old one with one clear error. Transactions that have begun keep the g
 
 from __future__ import annotations
 
-import gc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,14 +110,10 @@ class Reloader:
 
 
 def _load(old: Config, serving: Generation, workers: int) -> tuple[Config, Generation]:
-    gc.collect()  # or what is garbage now would stay, frozen below; what serves is frozen, so this is short
     with gently():
         config = share_of(load_config(old.file), workers)
         load = load_kept if workers == 1 else load_generation
-        generation = load(config, serving)
-        if generation.policy is not serving.policy:
-            gc.freeze()  # nothing in a policy goes round in a circle: it goes when it is let go of
-        return config, generation
+        return config, load(config, serving)
 
 
 def _started(loaded: tuple[Config, Generation]) -> Deferred[tuple[Config, Generation]]:
