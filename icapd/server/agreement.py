@@ -39,6 +39,7 @@ class Agreement:
         self._reactor = reactor
         self._lock: DeferredLock = DeferredLock()
         self._round: _Round | None = None
+        self._rounds = 0
 
     def reload(self) -> Deferred[Reloaded]:
         """Begin a reload; fires with how it ended, never with a failure."""
@@ -63,7 +64,8 @@ class Agreement:
         supervisor = self._supervisor
         if supervisor.draining:
             return succeed(self._kept("icapd is stopping"))
-        self._round = _Round(supervisor, self._reactor)
+        self._rounds += 1
+        self._round = _Round(self._rounds, supervisor, self._reactor)
         return self._round.done.addBoth(self._ended)
 
     def _ended(self, result: object) -> Reloaded:
@@ -88,9 +90,10 @@ class Agreement:
 
 
 class _Round:
-    """One reload. `done` fires with None, or with what was wrong."""
+    """One reload, the `number`th. `done` fires with None, or with what was wrong."""
 
-    def __init__(self, supervisor: Supervisor, reactor: Any) -> None:  # noqa: ANN401
+    def __init__(self, number: int, supervisor: Supervisor, reactor: Any) -> None:  # noqa: ANN401
+        self._number = number
         self.done: Deferred[object] = Deferred()
         self.key = self.digest = ""
         self.notes: tuple[str, ...] = ()
@@ -111,7 +114,7 @@ class _Round:
         """Have a worker load."""
         if self._phase == "loading":
             self._waiting.add(place)
-            place.send({"kind": "load"})
+            place.send({"kind": "load", "round": self._number})
 
     def left(self, place: Place) -> None:
         """A worker is gone."""
@@ -119,7 +122,9 @@ class _Round:
         self._heard_of(place)
 
     def heard(self, place: Place, message: Message) -> None:
-        """Take a worker's word."""
+        """Take a worker's word; what it still says of an earlier reload says nothing of this one."""
+        if message.get("round", self._number) != self._number:
+            return
         match message["kind"], self._phase:
             case "prepared", "loading":
                 self._keys[place] = message["key"]

@@ -179,27 +179,27 @@ class Worker:
             self._ledger.words[CLOSED] += 1  # refused, or gone
 
     def _on_load(self, message: Message) -> None:
-        """First phase of a reload."""
-        del message
+        """First phase of a reload, which has a number: what is said of one must not count for the next."""
         self._drop()
-        self._round += 1
-        asked = self._round
+        self._round = asked = message["round"]
         prepared = self._reloader.prepare()
-        prepared.addCallbacks(lambda loaded: self._prepared(asked, loaded), self._not_prepared)
+        prepared.addCallbacks(
+            lambda loaded: self._prepared(asked, loaded), lambda failure: self._not_prepared(asked, failure)
+        )
 
     def _prepared(self, asked: int, loaded: tuple[Config, Generation]) -> None:
         if asked != self._round:
             loaded[1].scans.retire()  # nobody waits for it any more
             return
         self._aside = loaded
-        self._channel.send({"kind": "prepared", "key": keys_of(*loaded)})
+        self._channel.send({"kind": "prepared", "round": asked, "key": keys_of(*loaded)})
 
-    def _not_prepared(self, failure: Failure) -> None:
+    def _not_prepared(self, asked: int, failure: Failure) -> None:
         error = failure.value
         if not isinstance(error, IcapdError):
             _log.failure("reload failed", failure)
         text = str(error) if isinstance(error, IcapdError) else f"unforeseen: {type(error).__name__}"
-        self._channel.send({"kind": "problems", "text": text[:20_000]})
+        self._channel.send({"kind": "problems", "round": asked, "text": text[:20_000]})
 
     def _on_hold(self, message: Message) -> None:
         """Second phase: stand still until all do, so that nobody sees the old policy after the new one."""
@@ -226,7 +226,7 @@ class Worker:
         self._drop()
 
     def _drop(self) -> None:
-        self._round += 1
+        self._round = 0
         if self._aside is not None:
             self._aside[1].scans.retire()
             self._aside = None

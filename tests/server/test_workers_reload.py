@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 import time
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
+from twisted.internet.task import Clock
+
+from icapd.server.agreement import Agreement
 from tests.server.asking import Asking, reqmod
 from tests.server.working import Load, descendants, pids, status, told, until, working
 
@@ -98,3 +102,31 @@ def test_what_needs_a_restart_is_noted_once(tmp_path: Path) -> None:
         assert answer["ok"]
         assert answer["notes"] == ["`workers` changed: it takes effect at the next restart"]
         assert len(status(tmp_path)["workers"]) == 2
+
+
+class _Worker:
+    """A worker's place, as far as a reload asks for it."""
+
+    pid = 7
+
+    def send(self, message: object) -> None:
+        """Nobody is there."""
+
+
+def test_what_a_worker_says_of_an_earlier_reload_does_not_end_this_one() -> None:
+    """A worker that hears late that a reload was given up tells its problems while the next is under way."""
+    worker = _Worker()
+    supervisor: Any = SimpleNamespace(
+        config=None, draining=False, digest="", places=[worker], rear=lambda *_: (SimpleNamespace(), 8)
+    )
+    agreement = Agreement(supervisor, Clock())
+    ended: list[Any] = []
+    agreement.reload().addCallback(ended.append)
+    place: Any = worker
+    agreement.heard(place, {"kind": "problems", "round": 0, "text": "of the one before"})
+    assert ended == []
+    supervisor.places = []
+    round_: Any = agreement._round
+    round_.nursery = SimpleNamespace(is_open=False)
+    agreement.heard(place, {"kind": "problems", "round": 1, "text": "of this one"})
+    assert [found.problems for found in ended] == [("of this one",)]
